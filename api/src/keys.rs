@@ -1,0 +1,76 @@
+//! Key material: every generated value is derived, so restarts, races and deleted Secrets lead back to the same one.
+//!
+//! `root` is one Secret of the installation; `seed = HMAC(root, namespace/name)` belongs to an event; relay token,
+//! stream keys and fingerprints are HMACs of the seed. HMAC-SHA256, written as lower-case hexadecimal text.
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// Shortest accepted key in bytes, after the final newline is cut off. Shorter ones are ignored and reported.
+pub const KEY_BYTES_MIN: usize = 8;
+
+/// The seed of the event `namespace/name`.
+#[must_use]
+pub fn seed(root: &[u8], event: &str) -> String {
+    derive(root, &format!("seed/{event}"))
+}
+
+/// The token that edges demand on the relay.
+#[must_use]
+pub fn relay_token(seed: &[u8]) -> String {
+    derive(seed, "relay")
+}
+
+/// The generated publish key of `stream`; 32 hexadecimal digits, short enough to type.
+#[must_use]
+pub fn stream_key(seed: &[u8], stream: &str) -> String {
+    let mut key = derive(seed, &format!("key/{stream}"));
+    key.truncate(32);
+    key
+}
+
+/// What a node may tell of a secret it has loaded: enough to see that it is another one, nothing about its content.
+#[must_use]
+pub fn fingerprint(secret: &[u8]) -> String {
+    let mut print = derive(secret, "lectern-fingerprint");
+    print.truncate(16);
+    print
+}
+
+/// A secret as read from a file: without its final newline.
+#[must_use]
+pub fn trimmed(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes.strip_suffix(b"\r").unwrap_or(bytes)
+}
+
+fn derive(key: &[u8], message: &str) -> String {
+    use std::fmt::Write;
+    // HMAC takes a key of any length, so this constructor has no failing case.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    mac.update(message.as_bytes());
+    mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_derived_and_differ_by_purpose() {
+        let seed = seed(b"root", "default/gala");
+        assert_eq!(seed, super::seed(b"root", "default/gala"));
+        assert_ne!(seed, super::seed(b"root", "default/galb"));
+        assert_ne!(relay_token(seed.as_bytes()), stream_key(seed.as_bytes(), "hall-a"));
+        assert_eq!(stream_key(seed.as_bytes(), "hall-a").len(), 32);
+    }
+
+    #[test]
+    fn a_final_newline_is_no_part_of_a_secret() {
+        assert_eq!(trimmed(b"secret\r\n"), b"secret");
+        assert_eq!(trimmed(b"secret"), b"secret");
+    }
+}

@@ -1,0 +1,8 @@
+//! Lectern's media path, sans-IO: bytes and time come in as arguments, bytes and events go out.
+//! No socket, no file, no thread, no clock: `clippy.toml` beside this crate's manifest bans them.
+#![forbid(unsafe_code)]
+
+pub mod ledger;
+pub mod relay;
+pub mod track;
+pub mod ts;
