@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 /// Configuration of an ingest. In a cluster it is the ConfigMap `EVENT-node`, key `node.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IngestConfig {
     /// Namespace and name of the event, as `namespace/name`.
@@ -52,6 +53,7 @@ fn default_max_bitrate() -> u64 {
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StreamConfig {
     /// DNS label, the path segment of every URL.
@@ -60,7 +62,8 @@ pub struct StreamConfig {
 
 /// How segments are cut and listed (design section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
 pub struct HlsConfig {
     /// Wanted segment duration in milliseconds.
     pub segment_ms: u64,
@@ -78,7 +81,8 @@ impl Default for HlsConfig {
 
 /// What edges serve besides HLS. Edges learn it over the relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
 pub struct PlaybackConfig {
     /// HTTP-FLV is served.
     pub http_flv: bool,
@@ -96,6 +100,7 @@ impl Default for PlaybackConfig {
 
 /// One other RTMP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ForwardConfig {
     /// Name of the file in `forward_dir` that holds the URL.
@@ -107,6 +112,7 @@ pub struct ForwardConfig {
 
 /// Where the ingest finds its edges.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", tag = "type")]
 pub enum Discovery {
     /// A fixed list.
@@ -133,6 +139,7 @@ pub enum Discovery {
 
 /// The addresses of one edge inside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
     /// RTMP relay.
@@ -150,7 +157,8 @@ fn yes() -> bool {
 
 /// Listening addresses of an ingest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
 pub struct IngestListen {
     /// RTMP publish.
     pub rtmp: SocketAddr,
@@ -166,6 +174,7 @@ impl Default for IngestListen {
 
 /// Configuration of an edge. It names no stream: edges learn those over the relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EdgeConfig {
     /// Namespace and name of the event, as `namespace/name`.
@@ -200,7 +209,8 @@ fn default_merge_window_ms() -> u64 {
 
 /// Listening addresses of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
 pub struct EdgeListen {
     /// HLS and HTTP-FLV.
     pub http: SocketAddr,

@@ -1,1 +1,94 @@
-//! placeholder
+//! Lectern's media node: the shell of sockets, files and clocks around the pure media path.
+//!
+//! `args` say what is wanted, `config` reads it, `ingest` and `edge` do the work until they are told to stop, `admin`
+//! answers for both. Neither role imports the other.
+
+use anyhow::Context;
+use args::{Args, Role};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub mod admin;
+pub mod args;
+pub mod config;
+pub mod edge;
+pub mod ingest;
+pub mod telemetry;
+
+/// Exit code of a node that failed while it ran.
+pub const EXIT_FAILED: u8 = 1;
+/// Exit code of a node that was told something that cannot work: command line (clap's own code) or configuration.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Runs a node to its end.
+#[must_use]
+pub fn main(args: Args) -> ExitCode {
+    telemetry::init(&args.logs);
+    let role = args.role.name();
+    match run(args) {
+        Ok(()) => {
+            tracing::info!(role, "stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let code = if error.downcast_ref::<config::ConfigError>().is_some() { EXIT_USAGE } else { EXIT_FAILED };
+            tracing::error!(role, "{error:#}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the asynchronous runtime")?;
+    let result = runtime.block_on(async move {
+        raise_file_limit();
+        let shutdown = stop_on_signals().context("failed to listen for signals")?;
+        match args.role {
+            Role::Ingest(options) => {
+                let source = config::Source::ingest(options);
+                let config = source.load()?;
+                ingest::run(source, config, shutdown).await
+            }
+            Role::Edge(options) => edge::run(config::edge(&options)?, shutdown).await,
+        }
+    });
+    // Blocking work that is still under way (a DNS question, say) must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// A token that SIGTERM and SIGINT cancel. A second one ends the process at once.
+fn stop_on_signals() -> std::io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        for round in 0..2 {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            if round == 1 {
+                tracing::warn!("{name} again: ending at once");
+                std::process::exit(i32::from(EXIT_FAILED));
+            }
+            tracing::info!("{name}: stopping");
+            token.cancel();
+        }
+    });
+    Ok(shutdown)
+}
+
+/// A socket is a file: the soft limit (often 1,024) would end at a thousand viewers, the hard one rarely does.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(soft, hard, %error, "failed to raise the limit of open files");
+    }
+}

@@ -1,0 +1,153 @@
+//! The command line and the generated references: what `--help` says, exit codes, and documents that equal the code.
+//! `UPDATE=1` rewrites the documents.
+
+use clap::CommandFactory;
+use lectern_api::node_config::{EdgeConfig, IngestConfig};
+use lectern_node::admin::Metric;
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Output};
+
+#[test]
+fn help_equals_the_golden_text() {
+    for (args, file) in [
+        (vec!["--help"], "help.txt"),
+        (vec!["ingest", "--help"], "help-ingest.txt"),
+        (vec!["edge", "--help"], "help-edge.txt"),
+    ] {
+        let output = node(&args);
+        assert!(output.status.success());
+        golden(&format!("node/tests/testdata/{file}"), &String::from_utf8(output.stdout).unwrap());
+    }
+}
+
+#[test]
+fn exit_codes_tell_a_bad_configuration_from_a_failure() {
+    let output = node(&["ingest"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = node(&["ingest", "--config", "/nowhere/node.json"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(message.contains("failed to read configuration /nowhere/node.json: No such file"), "{message}");
+}
+
+#[test]
+fn the_metrics_reference_is_current() {
+    let mut text = String::from(
+        "# Metrics\n\nEvery node answers `GET /metrics` on its admin port (9090) in the Prometheus text format. \
+         Generated from the code: `UPDATE=1 cargo test -p lectern-node --test cli` rewrites this file.\n",
+    );
+    for (role, table) in [("Ingest", lectern_node::ingest::METRICS), ("Edge", lectern_node::edge::METRICS)] {
+        let _ = write!(text, "\n## {role}\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n");
+        let mut table: Vec<&Metric> = table.iter().collect();
+        table.sort_by_key(|m| m.name);
+        for m in table {
+            assert_eq!(m.kind.name() == "counter", m.name.ends_with("_total"), "{}", m.name);
+            let labels: Vec<String> = m.labels.iter().map(|l| format!("`{l}`")).collect();
+            let _ = writeln!(text, "| `{}` | {} | {} | {} |", m.name, m.kind.name(), labels.join(", "), m.help);
+        }
+    }
+    golden("docs/metrics.md", &text);
+}
+
+#[test]
+fn the_configuration_reference_is_current() {
+    let mut text = String::from(
+        "# Configuration of a node\n\nUsually nobody writes this by hand: the operator does, from a LiveEvent. A node \
+         reads a JSON file (`--config`); options and environment variables win over it; unknown fields are ignored. An \
+         ingest reads its file again when it changes. Generated from the code: `UPDATE=1 cargo test -p lectern-node \
+         --test cli` rewrites this file.\n",
+    );
+    let command = lectern_node::args::Args::command();
+    let schemas = [schemars::schema_for!(IngestConfig), schemars::schema_for!(EdgeConfig)];
+    for (role, schema) in ["ingest", "edge"].into_iter().zip(schemas) {
+        let _ = write!(
+            text,
+            "\n## `lectern-node {role}`\n\n### Options\n\n| option | environment | meaning |\n|---|---|---|\n"
+        );
+        let subcommand = command.find_subcommand(role).unwrap();
+        for option in subcommand.get_arguments().chain(command.get_arguments()) {
+            let Some(env) = option.get_env() else { continue };
+            let meaning = option.get_long_help().or(option.get_help()).unwrap().to_string();
+            let (long, env) = (option.get_long().unwrap(), env.to_string_lossy());
+            let _ = writeln!(text, "| `--{long}` | `{env}` | {} |", cell(&meaning));
+        }
+        let _ = write!(text, "\n### File\n\n| field | type | default | meaning |\n|---|---|---|---|\n");
+        rows(schema.as_value(), schema.as_value(), "", &mut text);
+    }
+    golden("docs/configuration.md", &text);
+}
+
+/// A row a field, nested ones by path.
+fn rows(schema: &Value, root: &Value, prefix: &str, text: &mut String) {
+    let required: Vec<&str> = strings(&schema["required"]);
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{prefix}{name}");
+        let own = resolve(field, root);
+        let description = field["description"].as_str().or(own["description"].as_str()).unwrap_or_default();
+        let default = match &field["default"] {
+            _ if required.contains(&name.as_str()) => "required".to_owned(),
+            Value::Null => String::new(),
+            value if value.is_object() => "see below".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let _ = writeln!(text, "| `{path}` | {} | {default} | {} |", kind(field, root), cell(description));
+        rows(own, root, &format!("{path}."), text);
+        if let Some(items) = own.get("items") {
+            rows(resolve(items, root), root, &format!("{path}[]."), text);
+        }
+        for variant in own["oneOf"].as_array().into_iter().flatten() {
+            let name = &variant["properties"]["type"]["const"];
+            let _ = writeln!(
+                text,
+                "| `{path}`: `{{\"type\": {name}}}` | variant | | {} |",
+                cell(variant["description"].as_str().unwrap_or_default())
+            );
+            let mut fields = variant.clone();
+            fields["properties"].as_object_mut().unwrap().remove("type");
+            rows(&fields, root, &format!("{path}."), text);
+        }
+    }
+}
+
+fn resolve<'a>(field: &'a Value, root: &'a Value) -> &'a Value {
+    let reference = field["$ref"].as_str().or(field["anyOf"][0]["$ref"].as_str());
+    reference.and_then(|r| root.pointer(r.trim_start_matches('#'))).unwrap_or(field)
+}
+
+fn kind(field: &Value, root: &Value) -> String {
+    let own = resolve(field, root);
+    let name = match &own["type"] {
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|k| *k != "null").unwrap_or("any"),
+        kind => kind.as_str().unwrap_or(if own.get("oneOf").is_some() { "one of" } else { "address" }),
+    };
+    match own.get("items") {
+        Some(items) => format!("list of {}", kind(items, root)),
+        None => name.to_owned(),
+    }
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn cell(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
+}
+
+fn node(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lectern-node"));
+    // Only what a test says: an environment variable of whoever runs it would change the result.
+    command.env_clear().args(args).output().expect("the binary starts")
+}
+
+fn golden(file: &str, wanted: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "{file} is not what the code says; run again with UPDATE=1 and read the difference");
+}
