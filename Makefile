@@ -1,0 +1,26 @@
+# Every target installs what it needs first and says what it installs (scripts/setup).
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fuzz lint
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: ## an ingest, two edges and two test encoders on this machine; prints what to open
+	@scripts/setup demo
+	@scripts/demo
+
+test: ## everything: format, lints, dependencies, unit tests, end-to-end tests with real players and encoders
+	@scripts/setup test
+	@scripts/test
+
+lint: ## the part of `make test` that runs nothing: format, clippy, dependency rules
+	@scripts/setup lint
+	@scripts/test lint
+
+bench: ## measures against nginx and nginx-rtmp on this machine
+	@scripts/setup bench
+	@scripts/bench
+
+fuzz: ## every fuzz target for a bounded time (FUZZ_SECONDS each, 60 unless told otherwise)
+	@scripts/setup fuzz
+	@scripts/fuzz
