@@ -127,6 +127,7 @@ pub struct EdgeOptions {
 
 /// Logs, on standard error.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Logs, on standard error")]
 pub struct Logs {
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,lectern_node::ingest=debug`.
     #[arg(long = "log", value_name = "FILTER", env = "LECTERN_LOG", default_value = "info", global = true)]
