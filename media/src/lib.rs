@@ -2,6 +2,9 @@
 //! No socket, no file, no thread, no clock: `clippy.toml` beside this crate's manifest bans them.
 #![forbid(unsafe_code)]
 
+pub mod aac;
+pub mod avc;
+mod bits;
 pub mod ledger;
 pub mod relay;
 pub mod track;

@@ -1,0 +1,212 @@
+//! The muxer: frames in, whole segments out. See the module above for what its bytes are.
+
+use super::pes::{Audio, Malformed, Sink, Video};
+use super::psi::Tables;
+use super::{AUDIO_PID, Counters, VIDEO_PID};
+use crate::ledger::{PROFILE, Profile};
+use crate::track::{Frame, Track, TrackSet};
+use crate::{aac, avc};
+use bytes::Bytes;
+
+/// Room for the first segment: 2 s at 2 Mbit/s. Later ones are sized by the one before.
+const FIRST_SEGMENT_BYTES: usize = 512 * 1024;
+
+/// Cuts no segments, but writes them: the same frames from the same counters give the same bytes, whatever came
+/// before.
+///
+/// ```text
+/// start_segment → push … push → finish_segment → start_segment → …
+/// ```
+#[derive(Debug)]
+pub struct Muxer {
+    tables: Tables,
+    video: Option<Video>,
+    audio: Option<Audio>,
+    counters: Counters,
+    segment: Segment,
+    /// Size of the last segment: what the next one is given room for. Decides no byte.
+    last_bytes: usize,
+    skipped: u64,
+}
+
+#[derive(Debug)]
+enum Segment {
+    /// No frame is taken.
+    Closed,
+    /// The bytes so far.
+    Open(Vec<u8>),
+}
+
+/// Why there is no muxer for a set of tracks.
+#[derive(Debug, thiserror::Error)]
+pub enum MuxError {
+    /// A profile of another release.
+    #[error("profile {profile} is not known, this build speaks {PROFILE}")]
+    Profile {
+        /// The profile asked for.
+        profile: Profile,
+    },
+    /// Neither video nor audio.
+    #[error("there is no track to mux")]
+    NoTracks,
+    /// The video's configuration.
+    #[error("failed to read the video configuration")]
+    Video {
+        /// Why.
+        #[source]
+        source: avc::ConfigError,
+    },
+    /// The audio's configuration.
+    #[error("failed to read the audio configuration")]
+    Audio {
+        /// Why.
+        #[source]
+        source: aac::ConfigError,
+    },
+    /// PAT or PMT could not be written.
+    #[error("failed to write the program tables: {message}")]
+    Tables {
+        /// What `mpeg2ts` said.
+        message: String,
+    },
+}
+
+impl Muxer {
+    /// A muxer for the tracks of an epoch, with no segment open.
+    ///
+    /// # Errors
+    /// An unknown profile, no track, or a configuration that cannot be carried: see [`MuxError`].
+    pub fn new(profile: Profile, tracks: &TrackSet, counters: Counters) -> Result<Self, MuxError> {
+        if profile != PROFILE {
+            return Err(MuxError::Profile { profile });
+        }
+        let video = tracks.video.as_ref().map(avc::Config::from_flv_body).transpose();
+        let video = video.map_err(|source| MuxError::Video { source })?.map(Video::new);
+        let audio = tracks.audio.as_ref().map(aac::Config::from_flv_body).transpose();
+        let audio = audio.map_err(|source| MuxError::Audio { source })?;
+        let audio = audio.map(|config| Audio::new(config, video.is_none()));
+        if video.is_none() && audio.is_none() {
+            return Err(MuxError::NoTracks);
+        }
+        let tables = Tables::new(video.is_some(), audio.is_some())
+            .map_err(|error| MuxError::Tables { message: error.to_string() })?;
+        let last_bytes = FIRST_SEGMENT_BYTES;
+        Ok(Self { tables, video, audio, counters, segment: Segment::Closed, last_bytes, skipped: 0 })
+    }
+
+    /// Opens a segment. One that was open is dropped, its counters with it.
+    pub fn start_segment(&mut self) {
+        let mut out = Vec::with_capacity(self.last_bytes + self.last_bytes / 8);
+        self.tables.write(&mut out, self.counters.psi);
+        self.counters.psi = (self.counters.psi + 1) & 0x0f;
+        if let Some(audio) = &mut self.audio {
+            audio.clear();
+        }
+        self.segment = Segment::Open(out);
+    }
+
+    /// Appends a frame to the open segment. Frames that cannot be carried are left out and counted, and so is every
+    /// frame while no segment is open; repeated sequence headers are left out without being counted.
+    pub fn push(&mut self, frame: &Frame) {
+        let Segment::Open(out) = &mut self.segment else {
+            self.skipped += 1;
+            return;
+        };
+        let pushed = match (frame.track, &mut self.video, &mut self.audio) {
+            (Track::Video, Some(video), _) => {
+                push_video(video, Sink { out, counter: &mut self.counters.video, pid: VIDEO_PID }, frame)
+            }
+            (Track::Audio, _, Some(audio)) => {
+                push_audio(audio, Sink { out, counter: &mut self.counters.audio, pid: AUDIO_PID }, frame)
+            }
+            (Track::Video, None, _) | (Track::Audio, _, None) => Err(Malformed),
+        };
+        if pushed.is_err() {
+            self.skipped += 1;
+        }
+    }
+
+    /// Closes the segment: its bytes, and the counters that the next one starts with. Without an open segment the
+    /// bytes are empty.
+    pub fn finish_segment(&mut self) -> (Bytes, Counters) {
+        let Segment::Open(mut out) = std::mem::replace(&mut self.segment, Segment::Closed) else {
+            return (Bytes::new(), self.counters);
+        };
+        if let Some(audio) = &mut self.audio {
+            audio.flush(Sink { out: &mut out, counter: &mut self.counters.audio, pid: AUDIO_PID });
+        }
+        self.last_bytes = out.len();
+        // Segments are kept for minutes: what was reserved and not used goes back.
+        out.shrink_to_fit();
+        (Bytes::from(out), self.counters)
+    }
+
+    /// Drops an open segment and goes on with these counters, as a mark gives them.
+    pub fn restart(&mut self, counters: Counters) {
+        self.segment = Segment::Closed;
+        self.counters = counters;
+    }
+
+    /// The counters as they stand: between two segments, those the next one starts with.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Bytes of the open segment so far, without the audio that waits.
+    #[must_use]
+    pub fn open_bytes(&self) -> usize {
+        match &self.segment {
+            Segment::Closed => 0,
+            Segment::Open(out) => out.len(),
+        }
+    }
+
+    /// Frames left out since the muxer was made.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The video's configuration.
+    #[must_use]
+    pub fn video(&self) -> Option<&avc::Config> {
+        self.video.as_ref().map(|video| &video.config)
+    }
+
+    /// The audio's configuration.
+    #[must_use]
+    pub fn audio(&self) -> Option<&aac::Config> {
+        self.audio.as_ref().map(|audio| &audio.config)
+    }
+}
+
+/// FLV specification v10.1, E.4.3.1 and E.4.3.2.
+fn push_video(video: &Video, sink: Sink<'_>, frame: &Frame) -> Result<(), Malformed> {
+    const COMMAND_FRAME: u8 = 5;
+    let Some((&[first, packet_type, c0, c1, c2], access_unit)) = frame.body.split_first_chunk() else {
+        return Err(Malformed);
+    };
+    if first & 0x80 != 0 || first & 0x0f != avc::FLV_CODEC_ID || first >> 4 == COMMAND_FRAME {
+        return Err(Malformed);
+    }
+    let composition_ms = i32::from_be_bytes([c0, c1, c2, 0]) >> 8;
+    match packet_type {
+        0 | 2 => Ok(()),
+        1 => video.write(sink, frame.t_ms, composition_ms, first >> 4 == 1, access_unit),
+        _ => Err(Malformed),
+    }
+}
+
+/// FLV specification v10.1, E.4.2.1 and E.4.2.2.
+fn push_audio(audio: &mut Audio, sink: Sink<'_>, frame: &Frame) -> Result<(), Malformed> {
+    let (Some(first), Some(packet_type)) = (frame.body.first(), frame.body.get(1)) else { return Err(Malformed) };
+    if first >> 4 != aac::FLV_SOUND_FORMAT {
+        return Err(Malformed);
+    }
+    match packet_type {
+        0 => Ok(()),
+        1 => audio.push(sink, frame.t_ms, frame.body.slice(aac::FLV_HEADER_BYTES..)),
+        _ => Err(Malformed),
+    }
+}
