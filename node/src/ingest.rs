@@ -4,6 +4,11 @@ use crate::{admin::Metric, config::Source};
 use lectern_api::node_config::IngestConfig;
 use tokio_util::sync::CancellationToken;
 
+mod admission;
+mod codec;
+mod measure;
+mod takeover;
+
 /// What an ingest tells Prometheus.
 pub const METRICS: &[Metric] = &[];
 

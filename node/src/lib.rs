@@ -11,9 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 pub mod admin;
 pub mod args;
+mod backoff;
+pub mod clock;
 pub mod config;
+pub mod discovery;
 pub mod edge;
 pub mod ingest;
+pub mod keys;
 pub mod telemetry;
 
 /// Exit code of a node that failed while it ran.

@@ -1,0 +1,39 @@
+//! The clock of a node: unix milliseconds that never go back.
+//!
+//! The wall clock is read once, at the start; after that only elapsed time is added. Someone who sets the system's time
+//! in the middle of a lecture moves no epoch.
+
+use std::time::{Duration, Instant};
+
+/// See the module. Copies agree with one another.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start_unix_ms: u64,
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts at the wall clock's time.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start_unix_ms: crate::admin::unix_ms(), start: Instant::now() }
+    }
+
+    /// When it was started.
+    #[must_use]
+    pub fn start_unix_ms(&self) -> u64 {
+        self.start_unix_ms
+    }
+
+    /// Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.start_unix_ms + u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The moment `at_ms` for timers; now if it has passed.
+    #[must_use]
+    pub fn instant(&self, at_ms: u64) -> tokio::time::Instant {
+        (self.start + Duration::from_millis(at_ms.saturating_sub(self.start_unix_ms))).into()
+    }
+}

@@ -1,0 +1,299 @@
+//! What an encoder sends, measured: bit rate, frame rate, key frame distance, and what is wrong with it. Pure.
+//!
+//! Rates are taken over a few seconds of time that passes on *both* clocks: of a burst that an encoder sends after a
+//! pause the media time counts, of media whose time stands still the clock.
+
+use lectern_media::track::Track;
+use std::collections::VecDeque;
+
+/// Rates are taken over this long: two GOPs of the recommended length, so that key frames even out.
+const WINDOW_MS: u64 = 5_000;
+/// The window moves in steps of this.
+const STEP_MS: u64 = 500;
+/// A rate above the limit is believed once this much was measured.
+pub const REFUSE_AFTER_MS: u64 = WINDOW_MS;
+/// A step of time stamps beyond this is reported; as in the ledger's rule for a new epoch (design section 4.1).
+const JUMP_BACK_MS: i64 = 500;
+/// See [`JUMP_BACK_MS`]; forward.
+const JUMP_AHEAD_MS: i64 = 3_000;
+/// Warnings about something that happened once stay this long.
+const REMEMBER_MS: u64 = 60_000;
+/// Video without a key frame for this long after the publish cannot be shown.
+const NO_KEY_FRAME_MS: u64 = 10_000;
+/// Key frame distance may exceed the segment by this many per cent before it is reported: clocks are not exact.
+const GOP_TOLERANCE_PERCENT: u64 = 10;
+/// Media that comes slower than this many per cent of real time empties the players' buffers.
+const SLOW_PERCENT: u64 = 90;
+
+/// What a message is to the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A sequence header.
+    Config,
+    /// A frame; `key` for a video frame that decoding can start at.
+    Frame {
+        /// See above.
+        key: bool,
+    },
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Video frames a second.
+    pub frame_rate: Option<f64>,
+    /// Bits a second, audio and video.
+    pub bit_rate: Option<u64>,
+    /// Distance of the last two key frames in milliseconds.
+    pub gop_ms: Option<u64>,
+    /// In words, a name first: `GopTooLong (8.3s, segment 2s)`.
+    pub warnings: Vec<String>,
+}
+
+/// One step of the window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    from_ms: u64,
+    bytes: u64,
+    frames: u64,
+    media_ms: u64,
+}
+
+/// The measurement of one publish.
+#[derive(Debug)]
+pub struct Measure {
+    since_ms: u64,
+    segment_ms: u64,
+    steps: VecDeque<Step>,
+    last_stamp: [Option<u32>; 2],
+    /// The track whose time counts: video once there is some.
+    leader: Option<Track>,
+    last_key_stamp: Option<u32>,
+    gop_ms: Option<u64>,
+    configured: [bool; 2],
+    jumped: Option<(u64, i64)>,
+}
+
+impl Measure {
+    /// A publish that began at `now_ms`; `segment_ms` is what the key frame distance is compared with.
+    #[must_use]
+    pub fn new(now_ms: u64, segment_ms: u64) -> Self {
+        Self {
+            since_ms: now_ms,
+            segment_ms,
+            steps: VecDeque::new(),
+            last_stamp: [None; 2],
+            leader: None,
+            last_key_stamp: None,
+            gop_ms: None,
+            configured: [false; 2],
+            jumped: None,
+        }
+    }
+
+    /// A message of `bytes` bytes came, with the time stamp the encoder gave it.
+    pub fn message(&mut self, now_ms: u64, track: Track, stamp: u32, kind: Kind, bytes: usize) {
+        let advance = self.advance(now_ms, track, stamp, kind);
+        let step = self.step(now_ms);
+        step.bytes += bytes as u64;
+        step.media_ms += advance;
+        let Kind::Frame { key } = kind else {
+            self.configured[index(track)] = true;
+            return;
+        };
+        if track == Track::Video {
+            step.frames += 1;
+        }
+        if key {
+            // RTMP time wraps at 2^32 ms: the difference does not care.
+            self.gop_ms = self.last_key_stamp.map(|last| u64::from(stamp.wrapping_sub(last)));
+            self.last_key_stamp = Some(stamp);
+        }
+    }
+
+    /// The bit rate if it is above `max_bps` and was for [`REFUSE_AFTER_MS`].
+    #[must_use]
+    pub fn above(&self, now_ms: u64, max_bps: u64) -> Option<u64> {
+        let long_enough = now_ms.saturating_sub(self.since_ms) >= REFUSE_AFTER_MS;
+        self.bit_rate(now_ms).filter(|rate| long_enough && *rate > max_bps)
+    }
+
+    /// What is known at `now_ms`.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a few hundred frames and a few thousand milliseconds")]
+    pub fn report(&self, now_ms: u64) -> Report {
+        let (span_ms, _, total) = self.window(now_ms);
+        let frame_rate = (total.frames > 0 && span_ms >= 1_000)
+            .then(|| (total.frames as f64 * 10_000.0 / span_ms as f64).round() / 10.0);
+        let bit_rate = self.bit_rate(now_ms);
+        Report { frame_rate, bit_rate, gop_ms: self.gop_ms, warnings: self.warnings(now_ms) }
+    }
+
+    fn bit_rate(&self, now_ms: u64) -> Option<u64> {
+        let (span_ms, _, total) = self.window(now_ms);
+        (span_ms >= 1_000).then(|| total.bytes * 8_000 / span_ms)
+    }
+
+    /// Time that counts, clock time of the window, and the sums in it.
+    fn window(&self, now_ms: u64) -> (u64, u64, Step) {
+        let from = now_ms.saturating_sub(WINDOW_MS);
+        let mut total = Step::default();
+        for step in self.steps.iter().filter(|s| s.from_ms >= from) {
+            total.bytes += step.bytes;
+            total.frames += step.frames;
+            total.media_ms += step.media_ms;
+        }
+        let clock_ms = now_ms.saturating_sub(from.max(self.since_ms));
+        (clock_ms.max(total.media_ms), clock_ms, total)
+    }
+
+    fn step(&mut self, now_ms: u64) -> &mut Step {
+        let from_ms = now_ms / STEP_MS * STEP_MS;
+        if self.steps.back().is_none_or(|s| s.from_ms < from_ms) {
+            self.steps.push_back(Step { from_ms, ..Step::default() });
+        }
+        while self.steps.front().is_some_and(|s| s.from_ms + WINDOW_MS + STEP_MS < now_ms) {
+            self.steps.pop_front();
+        }
+        let last = self.steps.len() - 1;
+        &mut self.steps[last]
+    }
+
+    /// How far media time moved on by this message; notes jumps.
+    fn advance(&mut self, now_ms: u64, track: Track, stamp: u32, kind: Kind) -> u64 {
+        let Kind::Frame { .. } = kind else { return 0 };
+        if self.leader.is_none() || track == Track::Video {
+            self.leader = Some(track);
+        }
+        let Some(last) = self.last_stamp[index(track)].replace(stamp) else { return 0 };
+        let by = i64::from(stamp.wrapping_sub(last).cast_signed());
+        if !(-JUMP_BACK_MS..=JUMP_AHEAD_MS).contains(&by) {
+            self.jumped = Some((now_ms, by));
+            return 0;
+        }
+        if self.leader == Some(track) { u64::try_from(by).unwrap_or(0) } else { 0 }
+    }
+
+    fn warnings(&self, now_ms: u64) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let age_ms = now_ms.saturating_sub(self.since_ms);
+        let (span_ms, clock_ms, total) = self.window(now_ms);
+        let segment_s = seconds(self.segment_ms);
+        if let Some(gop_ms) = self.gop_ms
+            && gop_ms * 100 > self.segment_ms * (100 + GOP_TOLERANCE_PERCENT)
+        {
+            warnings.push(format!("GopTooLong ({}, segment {segment_s})", seconds(gop_ms)));
+        }
+        let video = self.last_stamp[index(Track::Video)].is_some();
+        if video && self.last_key_stamp.is_none() && age_ms >= NO_KEY_FRAME_MS {
+            warnings.push(format!("NoKeyFrame (none for {})", seconds(age_ms)));
+        }
+        for track in [Track::Video, Track::Audio] {
+            if self.last_stamp[index(track)].is_some() && !self.configured[index(track)] {
+                warnings.push(format!("NoSequenceHeader ({track:?} came without its configuration)"));
+            }
+        }
+        if let Some((at_ms, by)) = self.jumped
+            && now_ms.saturating_sub(at_ms) < REMEMBER_MS
+        {
+            let way = if by < 0 { "back" } else { "ahead" };
+            warnings.push(format!("TimestampJump ({} {way})", seconds(by.unsigned_abs())));
+        }
+        if age_ms >= 2 * WINDOW_MS && span_ms == clock_ms && total.media_ms * 100 < clock_ms * SLOW_PERCENT {
+            let percent = total.media_ms * 100 / clock_ms.max(1);
+            warnings.push(format!("TooSlow ({percent}% of real time)"));
+        }
+        warnings
+    }
+}
+
+fn index(track: Track) -> usize {
+    match track {
+        Track::Video => 0,
+        Track::Audio => 1,
+    }
+}
+
+/// `2s`, `8.3s`.
+fn seconds(ms: u64) -> String {
+    let tenths = (ms + 50) / 100;
+    if tenths.is_multiple_of(10) { format!("{}s", tenths / 10) } else { format!("{}.{}s", tenths / 10, tenths % 10) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Publishes `seconds` of 25 frames a second, 5,000 bytes each, a key frame every `gop` frames, arriving `speed`
+    /// times as fast as real time.
+    fn publish(gop: u32, seconds: u32, speed: u64) -> (Measure, u64) {
+        let mut m = Measure::new(1_000, 2_000);
+        m.message(1_000, Track::Video, 0, Kind::Config, 40);
+        let mut now = 1_000;
+        for i in 0..seconds * 25 {
+            now = 1_000 + u64::from(i) * 40 / speed;
+            m.message(now, Track::Video, i * 40, Kind::Frame { key: i % gop == 0 }, 5_000);
+        }
+        (m, now)
+    }
+
+    #[test]
+    fn an_orderly_encoder_has_rates_and_no_warnings() {
+        let (m, now) = publish(50, 20, 1);
+        let report = m.report(now);
+        assert_eq!(report.warnings, [""; 0]);
+        assert_eq!(report.gop_ms, Some(2_000));
+        let (rate, bits) = (report.frame_rate.unwrap(), report.bit_rate.unwrap());
+        assert!((24.0..=26.0).contains(&rate), "{rate}");
+        assert!((950_000..=1_050_000).contains(&bits), "{bits}");
+    }
+
+    #[test]
+    fn a_burst_is_measured_by_media_time() {
+        let (m, now) = publish(50, 20, 4);
+        let report = m.report(now);
+        let bits = report.bit_rate.unwrap();
+        assert!((950_000..=1_050_000).contains(&bits), "{bits}");
+        assert_eq!(m.above(now + 1_000, 2_000_000), None);
+    }
+
+    #[test]
+    fn media_whose_time_stands_still_is_measured_by_the_clock() {
+        let mut m = Measure::new(0, 2_000);
+        for i in 0..600 {
+            m.message(i * 10, Track::Video, 7, Kind::Frame { key: false }, 50_000);
+        }
+        assert_eq!(m.above(4_000, 30_000_000), None, "too early to say");
+        let rate = m.above(5_990, 30_000_000).unwrap();
+        assert!((36_000_000..=44_000_000).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let (m, now) = publish(250, 21, 1);
+        assert_eq!(m.report(now).warnings, ["GopTooLong (10s, segment 2s)"]);
+
+        let mut m = Measure::new(0, 2_000);
+        for i in 0..300_u32 {
+            m.message(u64::from(i) * 40, Track::Video, i * 20, Kind::Frame { key: false }, 100);
+        }
+        let names: Vec<_> = m.report(12_000).warnings.iter().map(|w| w.split(' ').next().unwrap().to_owned()).collect();
+        assert_eq!(names, ["NoKeyFrame", "NoSequenceHeader", "TooSlow"]);
+
+        let (mut m, now) = publish(50, 3, 1);
+        m.message(now, Track::Video, 100_000, Kind::Frame { key: false }, 100);
+        assert_eq!(m.report(now).warnings, ["TimestampJump (97s ahead)"]);
+        assert_eq!(m.report(now + REMEMBER_MS).warnings.iter().filter(|w| w.starts_with("TimestampJump")).count(), 0);
+    }
+
+    #[test]
+    fn the_wrap_of_rtmp_time_is_no_jump() {
+        let mut m = Measure::new(0, 2_000);
+        for i in 0..100_u32 {
+            let stamp = (u32::MAX - 1_000).wrapping_add(i * 40);
+            m.message(u64::from(i) * 40, Track::Video, stamp, Kind::Frame { key: i % 50 == 0 }, 100);
+        }
+        assert_eq!(m.report(4_000).gop_ms, Some(2_000));
+        assert!(!m.report(4_000).warnings.iter().any(|w| w.starts_with("TimestampJump")));
+    }
+}

@@ -1,0 +1,154 @@
+//! Publish keys: derived from the seed, or read from a folder that a Secret is mounted at; compared in constant time.
+
+use lectern_api::keys::{KEY_BYTES_MIN, stream_key, trimmed};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use subtle::{Choice, ConstantTimeEq};
+
+/// Longest key in bytes: it has to fit a command of the RTMP session, and people paste it.
+pub const KEY_BYTES_MAX: u64 = 1_024;
+/// Files of a folder that are looked at; a Secret holds at most 1 MiB.
+pub const KEY_FILES_MAX: usize = 1_024;
+
+/// The keys that are accepted. Holds digests, so that comparing takes the same time for keys of all lengths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishKeys {
+    by_stream: BTreeMap<String, Vec<[u8; 32]>>,
+    problems: Vec<String>,
+}
+
+impl PublishKeys {
+    /// One generated key for each stream.
+    #[must_use]
+    pub fn generated<'a>(seed: &[u8], streams: impl IntoIterator<Item = &'a str>) -> Self {
+        let key = |stream: &str| vec![digest(stream_key(seed, stream).as_bytes())];
+        let by_stream = streams.into_iter().map(|stream| (stream.to_owned(), key(stream))).collect();
+        Self { by_stream, problems: Vec::new() }
+    }
+
+    /// The keys of `files` (name and content): each belongs to the stream that its name is, or begins with before a
+    /// dot. A key is never repeated in a problem, only its file's name.
+    #[must_use]
+    pub fn from_files<'a>(
+        files: impl IntoIterator<Item = (String, Vec<u8>)>,
+        streams: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut keys =
+            Self { by_stream: streams.into_iter().map(|s| (s.to_owned(), Vec::new())).collect(), problems: Vec::new() };
+        for (name, content) in files {
+            let stream = name.split_once('.').map_or(name.as_str(), |(stream, _)| stream);
+            let key = trimmed(&content);
+            if key.len() < KEY_BYTES_MIN {
+                keys.problems.push(format!("{name}: shorter than {KEY_BYTES_MIN} bytes"));
+            } else if key.len() as u64 > KEY_BYTES_MAX {
+                keys.problems.push(format!("{name}: longer than {KEY_BYTES_MAX} bytes"));
+            } else if let Some(of_stream) = keys.by_stream.get_mut(stream) {
+                of_stream.push(digest(key));
+            }
+            // A file of a stream that is not there (yet) is no problem: Secrets are often shared by events.
+        }
+        keys
+    }
+
+    /// Whether `offered` is a key of `stream`. Takes the same time whichever key it is, and for a wrong one.
+    #[must_use]
+    pub fn accepts(&self, stream: &str, offered: &[u8]) -> bool {
+        let offered = digest(offered);
+        let keys = self.by_stream.get(stream).map(Vec::as_slice).unwrap_or_default();
+        keys.iter().fold(Choice::from(0), |any, key| any | key.ct_eq(&offered)).into()
+    }
+
+    /// Accepted keys per stream.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<String, u32> {
+        let count = |keys: &Vec<_>| u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        self.by_stream.iter().map(|(stream, keys)| (stream.clone(), count(keys))).collect()
+    }
+
+    /// Keys that were ignored, with the reason.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+/// The files of a folder that a Secret is mounted at (its dot files are the kubelet's own), sorted by name. A folder
+/// that is not there is empty: the Secret is mounted as optional.
+#[must_use]
+pub fn read_folder(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .take(KEY_FILES_MAX)
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .filter(|(name, _)| !name.starts_with('.'))
+        .filter_map(|(name, path)| Some((name, read_secret(&path).ok()?)))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A secret file, whole; longer ones are cut one byte after the limit, which makes them too long for everybody.
+///
+/// # Errors
+/// What the system says.
+pub fn read_secret(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(KEY_BYTES_MAX + 3).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, content: &str) -> (String, Vec<u8>) {
+        (name.into(), content.into())
+    }
+
+    #[test]
+    fn a_stream_has_the_keys_of_its_files_and_no_others() {
+        let files = [
+            file("hall-a", "first-key\n"),
+            file("hall-a.backup", "second-key\r\n"),
+            file("hall-b", "short"),
+            file("hall-c", "key-of-nobody"),
+        ];
+        let keys = PublishKeys::from_files(files, ["hall-a", "hall-b"]);
+        assert!(keys.accepts("hall-a", b"first-key") && keys.accepts("hall-a", b"second-key"));
+        assert!(!keys.accepts("hall-a", b"first-key\n") && !keys.accepts("hall-b", b"first-key"));
+        assert!(!keys.accepts("hall-b", b"short") && !keys.accepts("hall-c", b"key-of-nobody"));
+        assert_eq!(keys.counts(), [("hall-a".to_owned(), 2), ("hall-b".to_owned(), 0)].into());
+        assert_eq!(keys.problems(), ["hall-b: shorter than 8 bytes"]);
+    }
+
+    #[test]
+    fn a_generated_key_is_what_the_operator_shows() {
+        let keys = PublishKeys::generated(b"seed", ["hall-a"]);
+        assert!(keys.accepts("hall-a", stream_key(b"seed", "hall-a").as_bytes()));
+        assert!(!keys.accepts("hall-a", b"") && !keys.accepts("hall-b", stream_key(b"seed", "hall-b").as_bytes()));
+    }
+
+    #[test]
+    fn a_swapped_data_link_of_the_kubelet_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (version, key) in [("..1", "key-before"), ("..2", "key-after-")] {
+            std::fs::create_dir(at(version)).unwrap();
+            std::fs::write(at(version).join("hall-a"), key).unwrap();
+        }
+        std::os::unix::fs::symlink("..1", at("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/hall-a", at("hall-a")).unwrap();
+        assert_eq!(read_folder(folder.path()), [file("hall-a", "key-before")]);
+        std::os::unix::fs::symlink("..2", at("..tmp")).unwrap();
+        std::fs::rename(at("..tmp"), at("..data")).unwrap();
+        assert_eq!(read_folder(folder.path()), [file("hall-a", "key-after-")]);
+        assert_eq!(read_folder(Path::new("/nowhere")), []);
+    }
+}
