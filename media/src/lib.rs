@@ -5,6 +5,7 @@
 pub mod aac;
 pub mod avc;
 mod bits;
+pub mod hls;
 pub mod ledger;
 pub mod relay;
 pub mod track;

@@ -1,0 +1,96 @@
+//! The text of the two playlists. A function of the ledger alone: no clock, no address, no state of an edge.
+
+use super::time::Utc;
+use crate::ledger::{Entry, Ledger, Life, Presentation};
+use bytes::Bytes;
+use std::fmt::{self, Write};
+
+/// The name by which `index.m3u8` refers to the media playlist beside it.
+pub const MEDIA_PLAYLIST_NAME: &str = "media.m3u8";
+
+/// Fractional EXTINF needs 3 (RFC 8216, section 7); nothing we write needs more.
+const VERSION: u32 = 3;
+
+/// Room for the text of one entry, so that a playlist is one allocation.
+const ENTRY_BYTES: usize = 160;
+
+/// The media playlist, `None` where there is nothing to list: before the first segment and once the presentation is
+/// gone.
+#[must_use]
+pub fn media_playlist(ledger: &Ledger) -> Option<Bytes> {
+    let presentation = alive(ledger)?;
+    let listed = ledger.listed();
+    let first = listed.first()?;
+    let mut text = String::with_capacity((listed.len() + 2) * ENTRY_BYTES);
+    write_media(&mut text, presentation, first, listed, ledger.life).ok()?;
+    Some(Bytes::from(text))
+}
+
+/// The multivariant playlist with its one variant, `None` whenever the media playlist is.
+#[must_use]
+pub fn multivariant_playlist(ledger: &Ledger) -> Option<Bytes> {
+    let variant = &alive(ledger)?.variant;
+    ledger.listed().first()?;
+    // Codecs come over the wire: a quotation mark or a line break in them must not add attributes or lines.
+    let codecs: String = variant.codecs.chars().filter(|c| !c.is_control() && *c != '"').collect();
+    let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-STREAM-INF:BANDWIDTH={}", variant.bandwidth);
+    if !codecs.is_empty() {
+        write!(text, ",CODECS=\"{codecs}\"").ok()?;
+    }
+    if let Some((width, height)) = variant.resolution {
+        write!(text, ",RESOLUTION={width}x{height}").ok()?;
+    }
+    writeln!(text, "\n{MEDIA_PLAYLIST_NAME}").ok()?;
+    Some(Bytes::from(text))
+}
+
+fn alive(ledger: &Ledger) -> Option<&Presentation> {
+    match ledger.life {
+        Life::Open | Life::Ended => ledger.presentation.as_ref(),
+        Life::Gone => None,
+    }
+}
+
+fn write_media(
+    text: &mut String,
+    presentation: &Presentation,
+    first: &Entry,
+    listed: &[Entry],
+    life: Life,
+) -> fmt::Result {
+    writeln!(text, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}", presentation.target_s)?;
+    writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{}", first.msn)?;
+    // A first segment with the tag still has its discontinuity before it, so the header counts one less (RFC 8216,
+    // 6.2.2); with the segment the tag goes, and the header takes its number.
+    let ahead = u64::from(is_discontinuity(presentation, first));
+    writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.dseq.saturating_sub(ahead))?;
+    for entry in listed {
+        if is_discontinuity(presentation, entry) {
+            text.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", Utc(entry.epoch.saturating_add(entry.t_ms)))?;
+        if entry.gap {
+            text.push_str("#EXT-X-GAP\n");
+        }
+        writeln!(text, "#EXTINF:{},\n{}", Seconds(entry.duration_us), entry.name())?;
+    }
+    if life == Life::Ended {
+        text.push_str("#EXT-X-ENDLIST\n");
+    }
+    Ok(())
+}
+
+/// The first segment of an epoch carries the tag, unless it opens the presentation.
+fn is_discontinuity(presentation: &Presentation, entry: &Entry) -> bool {
+    entry.opens_epoch && entry.epoch != presentation.first_epoch
+}
+
+/// Microseconds as seconds, with three digits behind the point where they are enough and six where not.
+struct Seconds(u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, us) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        if us % 1000 == 0 { write!(f, "{seconds}.{:03}", us / 1000) } else { write!(f, "{seconds}.{us:06}") }
+    }
+}
