@@ -3,10 +3,16 @@
 #![forbid(unsafe_code)]
 
 pub mod aac;
+pub mod amf0;
 pub mod avc;
 mod bits;
+pub mod cursor;
+pub mod flv;
 pub mod hls;
 pub mod ledger;
+pub mod machine;
 pub mod relay;
+pub mod rtmp;
+pub mod time;
 pub mod track;
 pub mod ts;

@@ -1,0 +1,16 @@
+//! Chunks: how RTMP interleaves messages on one connection (RTMP 1.0, section 5.3).
+
+mod aggregate;
+mod reader;
+mod writer;
+
+pub use reader::{ChunkError, Reader};
+pub use writer::{HEADER_BYTES_MAX, header, serialise};
+
+pub use super::limits::ChunkLimits as Limits;
+
+/// A timestamp field with this value says that four bytes with the real one follow (5.3.1.3).
+const EXTENDED: u32 = 0x00ff_ffff;
+
+#[cfg(test)]
+mod tests;
