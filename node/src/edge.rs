@@ -4,9 +4,6 @@ use crate::admin::Metric;
 use lectern_api::node_config::EdgeConfig;
 use tokio_util::sync::CancellationToken;
 
-pub mod clock;
-pub mod hub;
-
 /// What an edge tells Prometheus.
 pub const METRICS: &[Metric] = &[];
 

@@ -1,0 +1,97 @@
+//! Small encoded files, made once by ffmpeg and kept: publishing is a copy, so that the machine's time goes to what is
+//! tested.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Changes when the files are to be made anew.
+const VERSION: u32 = 1;
+/// Length of a file in seconds: publishers repeat it.
+const LENGTH_S: u32 = 24;
+
+/// What an encoder might send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clip {
+    /// H.264 without B-frames at 30 frames a second, a key frame every 2 s, AAC; 700 kbit/s.
+    Plain,
+    /// The same with up to three B-frames between others.
+    BFrames,
+    /// x264's 250-frame default: a key frame every 8.3 s.
+    DefaultGop,
+    /// AAC alone.
+    AudioOnly,
+    /// H.264 alone.
+    VideoOnly,
+    /// Another size: another configuration.
+    Small,
+}
+
+impl Clip {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::BFrames => "b-frames",
+            Self::DefaultGop => "default-gop",
+            Self::AudioOnly => "audio-only",
+            Self::VideoOnly => "video-only",
+            Self::Small => "small",
+        }
+    }
+
+    fn arguments(self) -> Vec<String> {
+        let size = if self == Self::Small { "320x180" } else { "640x360" };
+        let mut words = Vec::new();
+        if self != Self::AudioOnly {
+            words.push(format!("-f lavfi -i testsrc2=size={size}:rate=30:duration={LENGTH_S}"));
+        }
+        if self != Self::VideoOnly {
+            words.push(format!("-f lavfi -i sine=frequency=440:sample_rate=48000:duration={LENGTH_S}"));
+        }
+        if self != Self::AudioOnly {
+            words.push("-c:v libx264 -preset veryfast -b:v 600k -maxrate 600k -bufsize 1200k -pix_fmt yuv420p".into());
+            words.push(if self == Self::BFrames { "-bf 3".into() } else { "-bf 0".into() });
+            if self != Self::DefaultGop {
+                words.push("-g 60 -keyint_min 60 -sc_threshold 0".into());
+            }
+        }
+        if self != Self::VideoOnly {
+            words.push("-c:a aac -b:a 96k".into());
+        }
+        words.join(" ").split(' ').map(str::to_owned).collect()
+    }
+}
+
+/// The file of a clip, made if it is not there yet.
+///
+/// # Errors
+/// When ffmpeg cannot make it.
+pub fn file(clip: Clip) -> Result<PathBuf> {
+    let folder = folder()?;
+    let path = folder.join(format!("{}-{VERSION}.flv", clip.name()));
+    if path.exists() {
+        return Ok(path);
+    }
+    // Made beside it and renamed: tests run side by side, and the last one to finish wins with the same bytes.
+    let draft = folder.join(format!("{}-{VERSION}-{}.part.flv", clip.name(), std::process::id()));
+    let done = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(clip.arguments())
+        .args(["-flvflags", "no_duration_filesize"])
+        .arg(&draft)
+        .output()
+        .context("failed to start ffmpeg (scripts/setup test installs it)")?;
+    if !done.status.success() {
+        bail!("ffmpeg failed to make {}: {}", path.display(), String::from_utf8_lossy(&done.stderr));
+    }
+    std::fs::rename(&draft, &path).with_context(|| format!("failed to name {}", path.display()))?;
+    Ok(path)
+}
+
+/// Where the files are kept: beside the build, so that a clean build keeps nothing old.
+fn folder() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("failed to find this test's own path")?;
+    let folder = own.ancestors().nth(3).unwrap_or(Path::new("/tmp")).join("test-media");
+    std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    Ok(folder)
+}

@@ -1,0 +1,196 @@
+//! Child processes that end with the test, whatever happens, and whose logs are shown when it fails.
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Lines of a log that a failing test shows.
+const LOG_LINES: usize = 60;
+/// How long a process that is asked to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The path of one of our binaries, beside this test's own executable.
+///
+/// # Errors
+/// When it is not there, with the command that builds it.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("failed to find this test's own path")?;
+    let folder = own.ancestors().nth(2).context("the test's executable lies in no folder")?;
+    let path = folder.join(name);
+    if !path.exists() {
+        bail!("{} is not there: run `cargo build --workspace` first", path.display());
+    }
+    Ok(path)
+}
+
+/// A running process in a process group of its own.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    polite: bool,
+}
+
+impl Running {
+    /// Starts `command` with its output in `folder/NAME.log`. What runs under `name` is killed when this is dropped.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(name: &str, folder: &Path, command: &mut Command) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log).context("failed to make a log file")?;
+        let errors = file.try_clone().context("failed to share the log file")?;
+        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        Self::spawn(name, log, command)
+    }
+
+    /// As [`Running::start`], with standard output left to the caller through [`Running::child`].
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_piped(name: &str, folder: &Path, command: &mut Command) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let errors = File::options().create(true).append(true).open(&log).context("failed to make a log file")?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        Self::spawn(name, log, command)
+    }
+
+    fn spawn(name: &str, log: PathBuf, command: &mut Command) -> Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.process_group(0).spawn().with_context(|| format!("failed to start {program}"))?;
+        Ok(Self { name: name.to_owned(), child, log, polite: false })
+    }
+
+    /// When dropped it is asked to end first: it has children of its own.
+    #[must_use]
+    pub fn politely(mut self) -> Self {
+        self.polite = true;
+        self
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process itself.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("failed to ask for {}", self.name))
+    }
+
+    /// Sends a signal to the process.
+    ///
+    /// # Errors
+    /// When it is not there any more.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        signal_to(self.pid(), signal)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it has not ended after `seconds`.
+    pub async fn wait(&mut self, seconds: u64) -> Result<ExitStatus> {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("{} has not ended after {seconds} s", self.name);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill().with_context(|| format!("failed to kill {}", self.name))?;
+        self.child.wait().map(|_| ()).with_context(|| format!("failed to wait for {}", self.name))
+    }
+
+    /// All that it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    #[allow(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let tail = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
+            eprintln!(
+                "---- {} (pid {}), the end of {}:\n{}",
+                self.name,
+                self.pid(),
+                self.log.display(),
+                tail.join("\n")
+            );
+        }
+        if self.polite && matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.signal(Signal::SIGTERM);
+            let deadline = Instant::now() + GRACE;
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        }
+        // Its own group: whatever it started and did not take along goes too.
+        let _ = killpg(Pid::from_raw(i32::try_from(self.pid()).unwrap_or(0)), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to the process of that id.
+///
+/// # Errors
+/// When there is none.
+pub fn signal_to(pid: u32, signal: Signal) -> Result<()> {
+    let target = Pid::from_raw(i32::try_from(pid).context("no process id")?);
+    kill(target, signal).with_context(|| format!("failed to send {signal} to {pid}"))
+}
+
+/// Runs a program to its end and gives what it printed: standard output and standard error.
+///
+/// # Errors
+/// When it cannot be started, or does not end within `seconds`.
+pub async fn output(command: &mut Command, seconds: u64) -> Result<(ExitStatus, String, String)> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut command = tokio::process::Command::from(std::mem::replace(command, Command::new("true")));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let done = tokio::time::timeout(Duration::from_secs(seconds), command.output());
+    let done = done.await.with_context(|| format!("{program} did not end within {seconds} s"))?;
+    let done = done.with_context(|| format!("failed to run {program}"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok((done.status, text(done.stdout), text(done.stderr)))
+}
+
+/// A TCP port of the loopback that nobody listens on just now.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("failed to find a free port")?;
+    Ok(listener.local_addr().context("failed to read the port")?.port())
+}
