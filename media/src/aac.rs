@@ -203,3 +203,6 @@ fn backward_compatible_extension(reader: &mut BitReader<'_>) -> Option<(u8, u32)
     let parametric_stereo = reader.left() >= 12 && reader.bits(11)? == 0x548 && reader.bit()?;
     Some((if parametric_stereo { PS } else { SBR }, rate))
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,3 +223,6 @@ impl Cursor<'_> {
         self.sets(count, nal::SPS_EXT, "SPS extension")
     }
 }
+
+#[cfg(test)]
+mod tests;

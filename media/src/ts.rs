@@ -15,8 +15,8 @@
 //! | stuffing | by adaptation field; after PAT and PMT by 0xff |
 //! | continuity counters | run on over segments: [`Counters`] |
 //!
-//! A composition offset below zero gives a PTS before the DTS. It is passed on as it is: any repair would need to know
-//! the frames to come.
+//! A composition offset below zero gives a PTS before the DTS. It is passed on as it is, since any repair would need to
+//! know the frames to come: ffmpeg warns and plays it.
 
 use serde::{Deserialize, Serialize};
 

@@ -3,5 +3,7 @@
 
 mod build;
 mod demux;
+mod flv;
 mod profile;
 mod properties;
+mod real;

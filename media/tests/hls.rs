@@ -1,0 +1,167 @@
+//! Playlists: their text against golden files (`UPDATE=1` rewrites them), their meaning against an independent parser.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use lectern_media::hls::{media_playlist, multivariant_playlist};
+use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Variant};
+use m3u8_rs::MediaPlaylist;
+use proptest::prelude::*;
+
+/// 2026-12-01T01:00:00.123Z.
+const EPOCH: u64 = 1_796_086_800_123;
+
+fn presentation(first_epoch: u64) -> Presentation {
+    let codecs = "avc1.64001f,mp4a.40.2".into();
+    Presentation {
+        first_epoch,
+        target_s: 2,
+        variant: Variant { bandwidth: 4_500_000, codecs, resolution: Some((1280, 720)) },
+    }
+}
+
+/// Segments of these epochs, two seconds each; every change of the epoch opens one.
+fn ledger(epochs: &[u64]) -> Ledger {
+    let mut entries: Vec<Entry> = Vec::new();
+    for (msn, epoch) in (115_000_000u64..).zip(epochs) {
+        let before = entries.last().filter(|last| last.epoch == *epoch);
+        let dseq = entries.last().map_or(28_861_200, |last| last.dseq + u64::from(before.is_none()));
+        entries.push(Entry {
+            msn,
+            epoch: *epoch,
+            profile: 1,
+            dseq,
+            t_ms: before.map_or(0, |last| last.t_ms + 2000),
+            duration_us: 2_000_000,
+            length: 750_000,
+            hash: Hash::of(&msn.to_be_bytes()),
+            messages: 150,
+            opens_epoch: before.is_none(),
+            gap: false,
+        });
+    }
+    let first = entries.first().map_or(0, |entry| entry.msn);
+    Ledger { presentation: Some(presentation(epochs[0])), first, entries, ..Ledger::default() }
+}
+
+fn golden(name: &str, text: &[u8]) {
+    let path = format!("{}/testdata/hls/{name}.m3u8", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let wanted = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}; UPDATE=1 writes it"));
+    assert_eq!(std::str::from_utf8(text).unwrap(), std::str::from_utf8(&wanted).unwrap(), "{path}");
+}
+
+#[test]
+fn playlists_are_those_of_profile_1() {
+    const LATER: u64 = EPOCH + 600_000;
+    let two_epochs = || ledger(&[EPOCH, EPOCH, EPOCH, LATER, LATER, LATER]);
+    let from = |index: usize| {
+        let mut ledger = two_epochs();
+        ledger.first = ledger.entries[index].msn;
+        ledger
+    };
+    let mut odd = ledger(&[EPOCH; 3]);
+    odd.entries[0].duration_us = 1_966_000;
+    odd.entries[1].duration_us = 2_002_333;
+    odd.entries[1].t_ms = 1_966;
+    odd.entries[2].duration_us = 300_000;
+    let mut gap = two_epochs();
+    gap.entries[1].gap = true;
+    gap.entries[3].gap = true;
+    let mut next_session = from(3);
+    next_session.presentation = Some(presentation(LATER));
+    let table = [
+        ("first-segment", ledger(&[EPOCH])),
+        ("durations", odd),
+        ("discontinuity", two_epochs()),
+        ("discontinuity-first", from(3)),
+        ("discontinuity-gone", from(4)),
+        ("gap", gap),
+        ("ended", Ledger { life: Life::Ended, ..two_epochs() }),
+        ("next-presentation", next_session),
+    ];
+    for (name, ledger) in table {
+        golden(name, &media_playlist(&ledger).unwrap());
+    }
+    golden("index", &multivariant_playlist(&two_epochs()).unwrap());
+}
+
+#[test]
+fn there_is_no_playlist_before_the_first_segment_and_after_the_end() {
+    let live = ledger(&[EPOCH, EPOCH]);
+    let beyond = live.entries[1].msn + 1;
+    let table = [
+        ("nothing was ever live", Ledger::default()),
+        ("nothing is listed", Ledger { first: beyond, ..live.clone() }),
+        ("no presentation", Ledger { presentation: None, ..live.clone() }),
+        ("gone", Ledger { life: Life::Gone, ..live.clone() }),
+    ];
+    for (case, ledger) in table {
+        assert_eq!((media_playlist(&ledger), multivariant_playlist(&ledger)), (None, None), "{case}");
+    }
+    assert!(media_playlist(&live).is_some() && multivariant_playlist(&live).is_some());
+}
+
+#[test]
+fn codecs_from_the_wire_cannot_add_lines_or_attributes() {
+    let mut ledger = ledger(&[EPOCH]);
+    ledger.presentation.as_mut().unwrap().variant.codecs = "avc1\",X=\"\r\n#EXT-X-ENDLIST\n".into();
+    let text = multivariant_playlist(&ledger).unwrap();
+    let (_, playlist) = m3u8_rs::parse_master_playlist(&text).unwrap();
+    assert_eq!(playlist.variants.len(), 1);
+    assert_eq!(playlist.variants[0].codecs.as_deref(), Some("avc1,X=#EXT-X-ENDLIST"));
+    assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 4);
+}
+
+#[test]
+fn the_multivariant_playlist_names_one_variant() {
+    let (_, playlist) = m3u8_rs::parse_master_playlist(&multivariant_playlist(&ledger(&[EPOCH])).unwrap()).unwrap();
+    let [variant] = &playlist.variants[..] else { panic!("{playlist:?}") };
+    assert_eq!((variant.uri.as_str(), variant.bandwidth), ("media.m3u8", 4_500_000));
+    assert_eq!(variant.codecs.as_deref(), Some("avc1.64001f,mp4a.40.2"));
+    assert_eq!(variant.resolution.map(|r| (r.width, r.height)), Some((1280, 720)));
+    assert!(!playlist.independent_segments);
+}
+
+fn parse(ledger: &Ledger) -> MediaPlaylist {
+    m3u8_rs::parse_media_playlist(&media_playlist(ledger).unwrap()).unwrap().1
+}
+
+proptest! {
+    #[test]
+    fn a_parser_reads_what_the_ledger_says(
+        segments in proptest::collection::vec((0..4u32, 1..12_000_000u64, any::<bool>()), 1..40),
+        from in any::<prop::sample::Index>(),
+        ended in any::<bool>(),
+    ) {
+        let mut epoch = EPOCH;
+        let epochs: Vec<_> = segments.iter().map(|(new, ..)| {
+            epoch += if *new == 0 { 100_000 } else { 0 };
+            epoch
+        }).collect();
+        let mut ledger = ledger(&epochs);
+        for (entry, (_, duration_us, gap)) in ledger.entries.iter_mut().zip(&segments) {
+            (entry.duration_us, entry.gap) = (*duration_us, *gap);
+        }
+        ledger.first = ledger.entries[from.index(ledger.entries.len())].msn;
+        ledger.life = if ended { Life::Ended } else { Life::Open };
+
+        let playlist = parse(&ledger);
+        prop_assert_eq!(playlist.target_duration, 2);
+        prop_assert_eq!(playlist.media_sequence, ledger.first);
+        prop_assert_eq!(playlist.end_list, ended);
+        prop_assert!(!playlist.independent_segments && playlist.playlist_type.is_none());
+        prop_assert_eq!(playlist.segments.len(), ledger.listed().len());
+        // What a player derives by counting tags is what the ledger gave out, wherever the list begins.
+        let mut dseq = playlist.discontinuity_sequence;
+        for (segment, entry) in playlist.segments.iter().zip(ledger.listed()) {
+            dseq += u64::from(segment.discontinuity);
+            prop_assert_eq!(dseq, entry.dseq);
+            prop_assert_eq!(&segment.uri, &entry.name().to_string());
+            prop_assert!((f64::from(segment.duration) * 1e6 - entry.duration_us as f64).abs() < 2.0);
+            let time = segment.program_date_time.unwrap().timestamp_millis();
+            prop_assert_eq!(time, (entry.epoch + entry.t_ms) as i64);
+            prop_assert_eq!(segment.unknown_tags.iter().any(|tag| tag.tag == "X-GAP"), entry.gap);
+        }
+    }
+}
