@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+mod decide;
+
 /// Media sequence number of a segment. Below 2³¹ for years.
 pub type Msn = u64;
 

@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod flv;
 pub mod hls;
 pub mod ledger;
+pub mod live;
 pub mod machine;
 pub mod relay;
 pub mod rtmp;

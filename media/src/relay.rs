@@ -80,6 +80,10 @@ pub struct Announcement {
     pub ledger: Ledger,
     /// The ingest's open epoch, if it has a publisher.
     pub open_epoch: Option<EpochId>,
+    /// Grows with every announcement of this ingest: a replayed older one is ignored.
+    pub version: u64,
+    /// The msn of the mark that follows; segments before it have to come from siblings. `None`: nothing follows yet.
+    pub replay_from: Option<Msn>,
     /// Presentation settings that blocking requests need before the first segment: the wanted segment duration.
     pub segment_ms: u64,
 }

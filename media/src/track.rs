@@ -42,3 +42,40 @@ pub struct TrackSet {
     /// It is passed on to players and decides no byte of a segment.
     pub metadata: Option<Bytes>,
 }
+
+/// What the first two bytes of an FLV tag body say (FLV specification v10.1, E.4.2.1 and E.4.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A sequence header: AVCDecoderConfigurationRecord or AudioSpecificConfig.
+    Config,
+    /// Coded media; `key` if decoding can start there.
+    Media {
+        /// An AVC key frame. Always false for audio.
+        key: bool,
+    },
+    /// Nothing that a segment is made of: end of sequence, command frames, codecs other than AVC and AAC.
+    Other,
+}
+
+/// Classifies an FLV tag body.
+#[must_use]
+pub fn classify(track: Track, body: &[u8]) -> Class {
+    const AVC: u8 = 7;
+    const AAC: u8 = 10;
+    const KEY: u8 = 1;
+    const INTER: u8 = 2;
+    match (track, body) {
+        (Track::Video, [first, packet, ..]) if first & 0x8f == AVC => match (packet, first >> 4) {
+            (0, _) => Class::Config,
+            (1, KEY) => Class::Media { key: true },
+            (1, INTER..=4) => Class::Media { key: false },
+            _ => Class::Other,
+        },
+        (Track::Audio, [first, packet, ..]) if first >> 4 == AAC => match packet {
+            0 => Class::Config,
+            1 => Class::Media { key: false },
+            _ => Class::Other,
+        },
+        (Track::Video | Track::Audio, _) => Class::Other,
+    }
+}

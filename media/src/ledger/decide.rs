@@ -1,0 +1,172 @@
+//! How a ledger moves on: the same code at the ingest, which decides, and at every edge, which follows.
+
+use super::{Entry, EpochId, Ledger, Life, Msn, Presentation, Remembered};
+
+impl Ledger {
+    /// Adds the entry that a mark closes. `first` and `presentation` are those of the mark. An entry that is not
+    /// newer than what is known changes nothing: replays repeat entries.
+    ///
+    /// Returns whether the ledger changed.
+    pub fn close(&mut self, entry: &Entry, first: Msn, presentation: &Presentation) -> bool {
+        if self.remembered.is_some_and(|r| entry.msn <= r.msn) {
+            return false;
+        }
+        self.remembered = Some(Remembered {
+            msn: entry.msn,
+            dseq: entry.dseq,
+            epoch_end_ms: (entry.epoch + entry.t_ms + entry.duration_us / 1_000)
+                .max(self.remembered.map_or(0, |r| r.epoch_end_ms)),
+        });
+        self.presentation = Some(presentation.clone());
+        self.life = Life::Open;
+        self.first = first;
+        self.entries.push(entry.clone());
+        self.forget_old();
+        true
+    }
+
+    /// Moves the presentation that began with `presentation` on. Never back, never another one.
+    pub fn pass(&mut self, presentation: EpochId, life: Life) -> bool {
+        let same = self.presentation.as_ref().is_some_and(|p| p.first_epoch == presentation);
+        if !same || life <= self.life {
+            return false;
+        }
+        self.life = life;
+        true
+    }
+
+    /// Duration of the listed segments in microseconds.
+    #[must_use]
+    pub fn listed_us(&self) -> u64 {
+        self.listed().iter().map(|e| e.duration_us).sum()
+    }
+
+    /// What orders two ledgers of one stream: the later epoch, then the later segment, then the later life.
+    #[must_use]
+    pub fn rank(&self) -> (EpochId, Msn, Life) {
+        self.last().map_or((0, 0, self.life), |e| (e.epoch, e.msn, self.life))
+    }
+
+    /// The highest numbers of both. What an edge has ever given out is not given out again for something else.
+    pub fn remember(&mut self, other: Option<Remembered>) {
+        let Some(other) = other else { return };
+        let own = self.remembered.unwrap_or_default();
+        self.remembered = Some(Remembered {
+            msn: own.msn.max(other.msn),
+            dseq: own.dseq.max(other.dseq),
+            epoch_end_ms: own.epoch_end_ms.max(other.epoch_end_ms),
+        });
+    }
+
+    /// Merges what several edges remember: the ledger of the highest rank, with the highest numbers of all.
+    #[must_use]
+    pub fn merged<'a>(ledgers: impl IntoIterator<Item = &'a Ledger>) -> Ledger {
+        let mut best = Ledger::default();
+        for ledger in ledgers {
+            let known = best.remembered;
+            if ledger.rank() > best.rank() {
+                best = ledger.clone();
+                best.remember(known);
+            } else {
+                best.remember(ledger.remembered);
+            }
+        }
+        best
+    }
+
+    /// Drops entries that left the list more than one list length and one segment ago: until then players that hold
+    /// an older playlist may ask for them (RFC 8216, 6.2.2).
+    fn forget_old(&mut self) {
+        let target_us = self.presentation.as_ref().map_or(0, |p| u64::from(p.target_s) * 1_000_000);
+        let keep_us = self.listed_us() + target_us;
+        let from = self.entries.partition_point(|e| e.msn < self.first);
+        let mut lasting_us = 0;
+        let keep = self
+            .entries
+            .get(..from)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .take_while(|e| {
+                lasting_us += e.duration_us;
+                lasting_us <= keep_us
+            })
+            .count();
+        self.entries.drain(..from - keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Hash, Variant};
+
+    fn entry(msn: Msn, duration_ms: u64) -> Entry {
+        Entry {
+            msn,
+            epoch: 1_000,
+            profile: 1,
+            dseq: 5,
+            t_ms: 0,
+            duration_us: duration_ms * 1_000,
+            length: 188,
+            hash: Hash::default(),
+            messages: 1,
+            opens_epoch: false,
+            gap: false,
+        }
+    }
+
+    fn presentation() -> Presentation {
+        let variant = Variant { bandwidth: 1, codecs: String::new(), resolution: None };
+        Presentation { first_epoch: 1_000, target_s: 2, variant }
+    }
+
+    #[test]
+    fn a_repeated_or_older_entry_changes_nothing() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.close(&entry(7, 2_000), 7, &presentation()));
+        let before = ledger.clone();
+        assert!(!ledger.close(&entry(7, 2_000), 7, &presentation()));
+        assert!(!ledger.close(&entry(6, 2_000), 6, &presentation()));
+        assert_eq!(ledger, before);
+    }
+
+    #[test]
+    fn entries_are_kept_for_one_list_and_one_segment_after_they_left_it() {
+        let mut ledger = Ledger::default();
+        for msn in 1..=60 {
+            ledger.close(&entry(msn, 2_000), (msn).saturating_sub(7).max(1), &presentation());
+        }
+        assert_eq!(ledger.listed().len(), 8);
+        assert_eq!(ledger.entries.len(), 8 + 8 + 1);
+    }
+
+    #[test]
+    fn merging_takes_the_highest_ledger_and_the_highest_numbers() {
+        let (mut low, mut high) = (Ledger::default(), Ledger::default());
+        for msn in 50..=60 {
+            low.close(&entry(msn, 2_000), 50, &presentation());
+        }
+        for msn in 50..=53 {
+            let mut later = entry(msn, 2_000);
+            later.epoch = 2_000;
+            high.close(&later, 50, &presentation());
+        }
+        let merged = Ledger::merged([&low, &high]);
+        assert_eq!(merged.entries, high.entries);
+        assert_eq!(merged.remembered.map(|r| r.msn), Some(60));
+        assert_eq!(merged, Ledger::merged([&high, &low]));
+    }
+
+    #[test]
+    fn a_presentation_never_comes_back_to_life() {
+        let mut ledger = Ledger::default();
+        ledger.close(&entry(7, 2_000), 7, &presentation());
+        assert!(!ledger.pass(999, Life::Ended), "another presentation");
+        assert!(ledger.pass(1_000, Life::Ended));
+        assert!(!ledger.pass(1_000, Life::Ended));
+        assert!(ledger.pass(1_000, Life::Gone));
+        assert!(!ledger.pass(1_000, Life::Ended));
+    }
+}

@@ -1,0 +1,125 @@
+//! The open segment at an edge: media since the last mark, muxed as it comes.
+
+use crate::ledger::{Entry, EpochId, Hash, Msn, Profile};
+use crate::live::view::Segment;
+use crate::relay::{Epoch, Mark};
+use crate::track::{Frame, Track, TrackSet, classify};
+use crate::ts::{Counters, Muxer};
+use bytes::Bytes;
+
+/// An epoch as an edge knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) epoch: EpochId,
+    pub(super) presentation: EpochId,
+    pub(super) profile: Profile,
+    pub(super) tracks: TrackSet,
+}
+
+impl Known {
+    /// `None` if a configuration is not what it should be.
+    pub(super) fn read(epoch: &Epoch) -> Option<Self> {
+        let field = |text: &Option<String>| match text {
+            None => Some(None),
+            Some(text) => unhex(text).map(Some),
+        };
+        let tracks =
+            TrackSet { video: field(&epoch.video)?, audio: field(&epoch.audio)?, metadata: field(&epoch.metadata)? };
+        Some(Self { epoch: epoch.epoch, presentation: epoch.presentation, profile: epoch.profile, tracks })
+    }
+}
+
+fn unhex(text: &str) -> Option<Bytes> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    digits
+        .chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect::<Option<Vec<_>>>()
+        .map(Bytes::from)
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Tail {
+    epoch: EpochId,
+    profile: Profile,
+    msn: Msn,
+    t_ms: u64,
+    tracks: TrackSet,
+    counters: Counters,
+    muxer: Muxer,
+    frames: Vec<Frame>,
+}
+
+impl Tail {
+    /// Starts at `mark`. `None` if what the epoch announced cannot be muxed, or the mark is of another epoch.
+    pub(super) fn new(known: &Known, mark: &Mark) -> Option<Self> {
+        if known.epoch != mark.epoch {
+            return None;
+        }
+        let mut muxer = Muxer::new(known.profile, &known.tracks, mark.counters).ok()?;
+        muxer.start_segment();
+        Some(Self {
+            epoch: known.epoch,
+            profile: known.profile,
+            msn: mark.msn,
+            t_ms: mark.t_ms,
+            tracks: known.tracks.clone(),
+            counters: mark.counters,
+            muxer,
+            frames: Vec::new(),
+        })
+    }
+
+    pub(super) fn epoch(&self) -> EpochId {
+        self.epoch
+    }
+
+    pub(super) fn msn(&self) -> Msn {
+        self.msn
+    }
+
+    /// Takes a message; its 32-bit time is unwrapped from the mark's.
+    pub(super) fn push(&mut self, track: Track, stamp: u32, body: Bytes) -> Frame {
+        let from_mark = stamp.wrapping_sub(self.t_ms as u32).cast_signed();
+        let t_ms = self.t_ms.saturating_add_signed(i64::from(from_mark));
+        let key = classify(track, &body) == crate::track::Class::Media { key: true };
+        let frame = Frame { track, t_ms, key, body };
+        self.muxer.push(&frame);
+        self.frames.push(frame.clone());
+        frame
+    }
+
+    /// The segment of `entry`, if this tail has all its messages and they make its bytes.
+    pub(super) fn into_segment(mut self, entry: &Entry) -> Result<Segment, Unfit> {
+        let wanted = entry.messages as usize;
+        if (self.epoch, self.profile, self.msn) != (entry.epoch, entry.profile, entry.msn) || self.frames.len() < wanted
+        {
+            return Err(Unfit::Incomplete);
+        }
+        if self.frames.len() > wanted {
+            // The end came without its mark and more had arrived: mux again what belongs to the entry.
+            self.muxer = Muxer::new(self.profile, &self.tracks, self.counters).map_err(|_| Unfit::Differs)?;
+            self.muxer.start_segment();
+            self.frames.iter().take(wanted).for_each(|frame| self.muxer.push(frame));
+        }
+        let (bytes, _) = self.muxer.finish_segment();
+        if Hash::of(&bytes) != entry.hash {
+            return Err(Unfit::Differs);
+        }
+        Ok(Segment { entry: entry.clone(), bytes })
+    }
+}
+
+/// Why a tail is not the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It is another one, or messages are missing.
+    Incomplete,
+    /// The bytes are others: a defect, counted; the segment is fetched.
+    Differs,
+}

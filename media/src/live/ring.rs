@@ -1,0 +1,217 @@
+//! The ingest's ring: everything that was sent on the relay, from a mark that covers the list up to now.
+//!
+//! Every link is a cursor into it. Nothing is ever dropped for one link: a link that fell out of the ring is cut and
+//! greets again.
+
+use crate::ledger::Msn;
+use crate::relay::{Epoch, RelayMessage};
+use crate::track::Frame;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Position in a ring; grows by one with each item.
+pub type Seq = u64;
+
+/// Bytes that an item costs beside its frame.
+const ITEM_BYTES: usize = 256;
+
+/// One thing that goes to every edge in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Epoch, mark, end, life or announcement.
+    Message(RelayMessage),
+    /// Media.
+    Frame(Frame),
+}
+
+/// An item and its position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Where it stands.
+    pub seq: Seq,
+    /// What it is.
+    pub content: Content,
+}
+
+/// The cursor fell out of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("position {from} is before the ring, which begins at {oldest}")]
+pub struct Behind {
+    /// What was asked for.
+    pub from: Seq,
+    /// What there is.
+    pub oldest: Seq,
+}
+
+/// Where a replay can begin.
+#[derive(Clone, Debug)]
+struct MarkAt {
+    seq: Seq,
+    msn: Msn,
+    epoch: Arc<Epoch>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Ring {
+    items: VecDeque<Arc<Item>>,
+    next: Seq,
+    bytes: usize,
+    bytes_max: usize,
+    marks: VecDeque<MarkAt>,
+    epoch: Option<Arc<Epoch>>,
+}
+
+impl Ring {
+    /// An empty ring that never holds more than `bytes_max` bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { items: VecDeque::new(), next: 0, bytes: 0, bytes_max, marks: VecDeque::new(), epoch: None }
+    }
+
+    /// The position that the next item will have.
+    #[must_use]
+    pub fn end(&self) -> Seq {
+        self.next
+    }
+
+    /// Bytes held, as counted against the cap.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Up to `items_max` items from `from` on; empty at the end of the ring.
+    ///
+    /// # Errors
+    /// [`Behind`] if `from` has left the ring.
+    pub fn read(&self, from: Seq, items_max: usize) -> Result<impl Iterator<Item = &Arc<Item>>, Behind> {
+        let oldest = self.oldest();
+        if from < oldest {
+            return Err(Behind { from, oldest });
+        }
+        let skip = usize::try_from(from - oldest).unwrap_or(usize::MAX).min(self.items.len());
+        Ok(self.items.range(skip..).take(items_max))
+    }
+
+    /// Milliseconds of media between `from` and the end, where both stand at frames of one epoch.
+    #[must_use]
+    pub fn lag_ms(&self, from: Seq) -> u64 {
+        let time = |item: &Arc<Item>| match &item.content {
+            Content::Frame(frame) => Some(frame.t_ms),
+            Content::Message(_) => None,
+        };
+        let behind = self.read(from, usize::MAX).ok().and_then(|mut items| items.find_map(time));
+        let newest = self.items.iter().rev().find_map(time);
+        behind.zip(newest).map_or(0, |(b, n)| n.saturating_sub(b))
+    }
+
+    pub(super) fn push(&mut self, content: Content) {
+        match &content {
+            Content::Message(RelayMessage::Epoch(epoch)) => self.epoch = Some(Arc::new(epoch.clone())),
+            Content::Message(RelayMessage::Mark(mark)) => {
+                if let Some(epoch) = &self.epoch {
+                    self.marks.push_back(MarkAt { seq: self.next, msn: mark.msn, epoch: epoch.clone() });
+                }
+            }
+            Content::Message(_) | Content::Frame(_) => {}
+        }
+        self.bytes += cost(&content);
+        self.items.push_back(Arc::new(Item { seq: self.next, content }));
+        self.next += 1;
+        while self.bytes > self.bytes_max && self.items.len() > 1 {
+            self.pop();
+        }
+    }
+
+    /// Forgets what lies before the mark of `msn`: no edge will need it.
+    pub(super) fn forget_before(&mut self, msn: Msn) {
+        let Some(keep) = self.marks.iter().rev().find(|m| m.msn <= msn).map(|m| m.seq) else { return };
+        while self.oldest() < keep {
+            self.pop();
+        }
+    }
+
+    /// Where a link starts that holds everything before `need`: the mark of `need`, else the oldest mark after it.
+    pub(super) fn replay(&self, need: Msn) -> Option<Replay> {
+        let mark = self.marks.iter().find(|m| m.msn >= need)?;
+        Some(Replay { from: mark.seq, msn: mark.msn, epoch: mark.epoch.clone() })
+    }
+
+    fn oldest(&self) -> Seq {
+        self.items.front().map_or(self.next, |i| i.seq)
+    }
+
+    fn pop(&mut self) {
+        let Some(item) = self.items.pop_front() else { return };
+        self.bytes -= cost(&item.content);
+        while self.marks.front().is_some_and(|m| m.seq <= item.seq) {
+            self.marks.pop_front();
+        }
+    }
+}
+
+/// Where a replay begins, and the epoch in force there.
+#[derive(Clone, Debug)]
+pub(super) struct Replay {
+    pub(super) from: Seq,
+    pub(super) msn: Msn,
+    pub(super) epoch: Arc<Epoch>,
+}
+
+fn cost(content: &Content) -> usize {
+    ITEM_BYTES
+        + match content {
+            Content::Frame(frame) => frame.body.len(),
+            Content::Message(_) => 0,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::Mark;
+    use crate::track::Track;
+    use bytes::Bytes;
+
+    fn frame(t_ms: u64) -> Content {
+        Content::Frame(Frame { track: Track::Video, t_ms, key: false, body: Bytes::from_static(&[0; 744]) })
+    }
+
+    fn mark(msn: Msn) -> Content {
+        Content::Message(RelayMessage::Mark(Mark { msn, ..Mark::default() }))
+    }
+
+    fn ring(bytes_max: usize) -> Ring {
+        let mut ring = Ring::new(bytes_max);
+        ring.push(Content::Message(RelayMessage::Epoch(Epoch { epoch: 9, ..Epoch::default() })));
+        ring
+    }
+
+    #[test]
+    fn a_replay_starts_at_the_first_mark_that_is_needed() {
+        let mut ring = ring(1 << 20);
+        for msn in 5..8 {
+            ring.push(mark(msn));
+            ring.push(frame(msn));
+        }
+        for (need, msn) in [(0, Some(5)), (6, Some(6)), (7, Some(7)), (8, None)] {
+            assert_eq!(ring.replay(need).map(|r| r.msn), msn, "need {need}");
+        }
+        ring.forget_before(6);
+        assert_eq!(ring.replay(0).map(|r| (r.msn, r.epoch.epoch)), Some((6, 9)), "the epoch outlives its item");
+    }
+
+    #[test]
+    fn the_cap_holds_and_a_cursor_that_fell_out_is_told() {
+        let mut ring = ring(10_000);
+        for t in 0..100 {
+            ring.push(frame(t));
+            assert!(ring.bytes() <= 10_000);
+        }
+        assert_eq!(ring.read(0, 10).map(|_| ()), Err(Behind { from: 0, oldest: 91 }));
+        assert_eq!(ring.read(91, 3).map(Iterator::count), Ok(3));
+        assert_eq!(ring.read(ring.end(), 3).map(Iterator::count), Ok(0));
+        assert_eq!(ring.lag_ms(91), 9);
+    }
+}

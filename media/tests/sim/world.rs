@@ -1,0 +1,535 @@
+//! Ingests, edges, links and encoders over virtual time. No socket, no thread: one queue of events, one seed.
+
+use super::check::Checks;
+use super::encoder::Encoder;
+use bytes::Bytes;
+use lectern_media::ledger::{Ledger, SegmentName};
+use lectern_media::live::edge::{self, Edge};
+use lectern_media::live::ingest::{self, Cutting, Ingest, Settings};
+use lectern_media::live::ring::{Content, Seq};
+use lectern_media::live::{LinkId, View};
+use lectern_media::relay::{Greeting, HEARTBEAT_MS, Heartbeat, RelayMessage};
+use lectern_media::track::Track;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Virtual time begins here: some day in 2026.
+pub const BEGIN_MS: u64 = 1_780_000_000_000;
+
+/// xorshift64*: the same sequence for the same seed, everywhere.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+}
+
+/// What travels to an edge.
+#[derive(Clone, Debug)]
+pub enum Down {
+    Message(RelayMessage),
+    Media(Track, u32, Bytes),
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Down { link: LinkId, down: Down },
+    Up { link: LinkId, message: RelayMessage },
+    Dial { ingest: usize, edge: usize },
+    Read { link: LinkId },
+    LedgerAsked { asker: usize, boot: u64, sibling: SocketAddr },
+    LedgerAnswer { asker: usize, boot: u64, ledger: Option<Ledger> },
+    SegmentAsked { asker: usize, boot: u64, sibling: SocketAddr, name: SegmentName },
+    SegmentAnswer { asker: usize, boot: u64, sibling: SocketAddr, name: SegmentName, bytes: Option<Bytes> },
+    Encoder,
+    Tick,
+}
+
+struct Link {
+    ingest: usize,
+    edge: usize,
+    cursor: Option<Seq>,
+    /// Neither direction delivers before this: links keep the order.
+    free_ms: (u64, u64),
+}
+
+pub struct IngestNode {
+    pub machine: Option<Ingest>,
+    boot: u64,
+}
+
+pub struct EdgeNode {
+    pub machine: Option<Edge>,
+    pub boot: u64,
+    pub address: SocketAddr,
+    /// Live items that viewers got: (epoch zero, kind) for the checks.
+    pub live: Vec<edge::LiveItem>,
+}
+
+pub struct World {
+    pub now_ms: u64,
+    pub random: Random,
+    queue: BTreeMap<(u64, u64), Event>,
+    serial: u64,
+    next_link: u64,
+    links: BTreeMap<LinkId, Link>,
+    pub ingests: Vec<IngestNode>,
+    pub edges: Vec<EdgeNode>,
+    /// Pairs that cannot reach each other: (ingest, edge).
+    pub cut: BTreeSet<(usize, usize)>,
+    /// Pairs of edges that cannot reach each other, lower first.
+    pub cut_siblings: BTreeSet<(usize, usize)>,
+    /// Edges whose answers for segments get lost.
+    pub mute: BTreeSet<usize>,
+    pub encoder: Encoder,
+    pub latency_ms: (u64, u64),
+    pub ring_bytes_max: usize,
+    pub end_after_ms: u64,
+    pub notes: Vec<String>,
+    pub checks: Checks,
+}
+
+impl World {
+    /// `ingests` and `edges` that all start now, and an encoder that is off.
+    pub fn new(seed: u64, ingests: usize, edges: usize) -> Self {
+        let mut world = Self {
+            now_ms: BEGIN_MS,
+            random: Random::new(seed),
+            queue: BTreeMap::new(),
+            serial: 0,
+            next_link: 0,
+            links: BTreeMap::new(),
+            ingests: Vec::new(),
+            edges: Vec::new(),
+            cut: BTreeSet::new(),
+            cut_siblings: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            encoder: Encoder::new(seed),
+            latency_ms: (1, 8),
+            ring_bytes_max: 1 << 20,
+            end_after_ms: 20_000,
+            notes: Vec::new(),
+            checks: Checks::default(),
+        };
+        for index in 0..edges {
+            let port = u16::try_from(index).expect("few edges");
+            let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + port));
+            world.edges.push(EdgeNode { machine: None, boot: 0, address, live: Vec::new() });
+            world.start_edge(index);
+        }
+        for index in 0..ingests {
+            world.ingests.push(IngestNode { machine: None, boot: 0 });
+            world.start_ingest(index);
+        }
+        world.schedule(0, Event::Encoder);
+        world.schedule(50, Event::Tick);
+        world
+    }
+
+    pub fn start_ingest(&mut self, index: usize) {
+        self.serial += 1;
+        let settings = Settings {
+            ingest: self.serial,
+            cutting: Cutting { segment_ms: 2_000, window: 4 },
+            end_after_ms: self.end_after_ms,
+            ring_bytes_max: self.ring_bytes_max,
+        };
+        let mut machine = Ingest::new(settings, self.now_ms);
+        let serving = self.edges.iter().filter(|e| e.machine.is_some()).count();
+        machine.expect_greetings(self.now_ms, serving);
+        self.ingests[index].machine = Some(machine);
+        self.ingests[index].boot += 1;
+        for edge in 0..self.edges.len() {
+            self.schedule(1, Event::Dial { ingest: index, edge });
+        }
+    }
+
+    pub fn kill_ingest(&mut self, index: usize) {
+        self.ingests[index].machine = None;
+        self.close_links(|l| l.ingest == index);
+        if self.encoder.at == Some(index) {
+            self.encoder.lost(self.now_ms);
+        }
+    }
+
+    pub fn start_edge(&mut self, index: usize) {
+        self.serial += 1;
+        self.edges[index].machine = Some(Edge::new(self.now_ms));
+        self.edges[index].boot = self.serial;
+        self.edges[index].live.clear();
+        for ingest in 0..self.ingests.len() {
+            self.schedule(60, Event::Dial { ingest, edge: index });
+        }
+    }
+
+    pub fn kill_edge(&mut self, index: usize) {
+        self.edges[index].machine = None;
+        self.checks.forget(index);
+        self.close_links(|l| l.edge == index);
+    }
+
+    /// Separates an ingest from an edge, or joins them again.
+    pub fn set_cut(&mut self, ingest: usize, edge: usize, cut: bool) {
+        if cut {
+            self.cut.insert((ingest, edge));
+        } else {
+            self.cut.remove(&(ingest, edge));
+        }
+    }
+
+    pub fn view(&self, edge: usize) -> Arc<View> {
+        self.edges[edge].machine.as_ref().map(|m| m.view().clone()).unwrap_or_default()
+    }
+
+    pub fn last(&self, edge: usize) -> u64 {
+        self.view(edge).ledger.listed().last().map_or(0, |e| e.msn)
+    }
+
+    pub fn run(&mut self, ms: u64) {
+        let until = self.now_ms + ms;
+        while let Some((&(at, serial), _)) = self.queue.first_key_value() {
+            if at > until {
+                break;
+            }
+            self.now_ms = at;
+            if let Some(event) = self.queue.remove(&(at, serial)) {
+                self.handle(event);
+            }
+        }
+        self.now_ms = until;
+    }
+
+    /// Runs until `condition` holds, event by event.
+    pub fn run_until(&mut self, what: &str, ms_max: u64, condition: impl Fn(&World) -> bool) {
+        let until = self.now_ms + ms_max;
+        while !condition(self) {
+            let Some((&(at, serial), _)) = self.queue.first_key_value() else { break };
+            assert!(at <= until, "{what}: not within {ms_max} ms\n{:#?}", self.notes);
+            self.now_ms = at;
+            if let Some(event) = self.queue.remove(&(at, serial)) {
+                self.handle(event);
+            }
+        }
+    }
+
+    fn schedule(&mut self, in_ms: u64, event: Event) {
+        self.serial += 1;
+        self.queue.insert((self.now_ms + in_ms, self.serial), event);
+    }
+
+    fn delay(&mut self) -> u64 {
+        self.latency_ms.0 + self.random.below(self.latency_ms.1 - self.latency_ms.0 + 1)
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Tick => self.tick(),
+            Event::Encoder => self.encode(),
+            Event::Dial { ingest, edge } => self.dial(ingest, edge),
+            Event::Read { link } => self.read(link),
+            Event::Down { link, down } => self.deliver_down(link, down),
+            Event::Up { link, message } => self.deliver_up(link, message),
+            Event::LedgerAsked { asker, boot, sibling } => {
+                let ledger = self.sibling(asker, sibling).map(|m| m.ledger().clone());
+                let delay = self.delay();
+                self.schedule(delay, Event::LedgerAnswer { asker, boot, ledger });
+            }
+            Event::LedgerAnswer { asker, boot, ledger } => {
+                self.with_edge(asker, boot, |m, now| m.sibling_ledger(now, ledger));
+            }
+            Event::SegmentAsked { asker, boot, sibling, name } => {
+                let muted = self.index_of(sibling).is_some_and(|i| self.mute.contains(&i));
+                let held = self.sibling(asker, sibling).filter(|_| !muted);
+                let bytes = held.and_then(|m| m.view().segments.get(&name).map(|s| s.bytes.clone()));
+                let delay = self.delay();
+                self.schedule(delay, Event::SegmentAnswer { asker, boot, sibling, name, bytes });
+            }
+            Event::SegmentAnswer { asker, boot, sibling, name, bytes } => {
+                self.with_edge(asker, boot, |m, now| m.fetched(now, sibling, name, bytes));
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        for index in 0..self.edges.len() {
+            self.with_edge(index, self.edges[index].boot, Edge::tick);
+        }
+        for index in 0..self.ingests.len() {
+            let now = self.now_ms;
+            if let Some(machine) = &mut self.ingests[index].machine {
+                machine.tick(now);
+            }
+            self.drain_ingest(index);
+            if now % HEARTBEAT_MS < 50 {
+                let links: Vec<_> = self.links.iter().filter(|(_, l)| l.ingest == index).map(|(id, _)| *id).collect();
+                for link in links {
+                    self.send_down(link, Down::Message(RelayMessage::Heartbeat(Heartbeat { now_ms: now })));
+                }
+            }
+        }
+        self.schedule(50, Event::Tick);
+    }
+
+    fn encode(&mut self) {
+        let now = self.now_ms;
+        let alive: Vec<_> = (0..self.ingests.len()).filter(|i| self.ingests[*i].machine.is_some()).collect();
+        if let Some(at) = self.encoder.wants_to_connect(now, &alive)
+            && let Some(machine) = &mut self.ingests[at].machine
+        {
+            machine.publish(now);
+        }
+        if let Some(at) = self.encoder.at {
+            for (track, stamp, body) in self.encoder.due(now) {
+                if let Some(machine) = &mut self.ingests[at].machine {
+                    machine.message(now, track, stamp, body);
+                }
+            }
+            self.drain_ingest(at);
+        }
+        self.schedule(20, Event::Encoder);
+    }
+
+    /// The encoder says goodbye, or its connection breaks: the same for the ingest.
+    pub fn stop_publishing(&mut self, again_in_ms: Option<u64>) {
+        if let Some(at) = self.encoder.at {
+            let now = self.now_ms;
+            if let Some(machine) = &mut self.ingests[at].machine {
+                machine.unpublish(now);
+            }
+            self.drain_ingest(at);
+        }
+        self.encoder.stop(again_in_ms.map(|ms| self.now_ms + ms));
+    }
+
+    fn dial(&mut self, ingest: usize, edge: usize) {
+        let open = self.links.values().any(|l| (l.ingest, l.edge) == (ingest, edge));
+        let alive = self.ingests[ingest].machine.is_some();
+        if open || !alive {
+            return;
+        }
+        let reachable = !self.cut.contains(&(ingest, edge));
+        if let Some(machine) = self.edges[edge].machine.as_mut().filter(|_| reachable) {
+            self.next_link += 1;
+            let link = LinkId(self.next_link);
+            self.links.insert(link, Link { ingest, edge, cursor: None, free_ms: (0, 0) });
+            machine.link_opened(self.now_ms, link);
+            let siblings = self.siblings(edge);
+            if let Some(machine) = &mut self.edges[edge].machine {
+                machine.siblings(self.now_ms, &siblings);
+                let greeting: Greeting = machine.greeting(self.now_ms);
+                self.send_up(link, RelayMessage::Greeting(greeting));
+            }
+            self.drain_edge(edge);
+        } else {
+            self.schedule(200, Event::Dial { ingest, edge });
+        }
+    }
+
+    fn siblings(&self, edge: usize) -> Vec<SocketAddr> {
+        self.edges.iter().enumerate().filter(|(i, _)| *i != edge).map(|(_, e)| e.address).collect()
+    }
+
+    fn index_of(&self, address: SocketAddr) -> Option<usize> {
+        self.edges.iter().position(|e| e.address == address)
+    }
+
+    fn sibling(&self, asker: usize, address: SocketAddr) -> Option<&Edge> {
+        let index = self.index_of(address)?;
+        let pair = (asker.min(index), asker.max(index));
+        if self.cut_siblings.contains(&pair) {
+            return None;
+        }
+        self.edges[index].machine.as_ref()
+    }
+
+    /// One link at a time copies what is new out of the ring.
+    fn read(&mut self, link: LinkId) {
+        let Some(state) = self.links.get(&link) else { return };
+        let Some(cursor) = state.cursor else { return };
+        let Some(machine) = &self.ingests[state.ingest].machine else { return };
+        let Ok(items) = machine.ring().read(cursor, 64).map(|items| items.cloned().collect::<Vec<_>>()) else {
+            self.close_links_where(|id, _| *id == link);
+            return;
+        };
+        let Some(last) = items.last() else { return };
+        let next = last.seq + 1;
+        if let Some(state) = self.links.get_mut(&link) {
+            state.cursor = Some(next);
+        }
+        for item in &items {
+            let down = match &item.content {
+                Content::Message(message) => Down::Message(message.clone()),
+                // What the wire carries: the low 32 bits of the corrected time.
+                Content::Frame(frame) => Down::Media(frame.track, frame.t_ms as u32, frame.body.clone()),
+            };
+            self.send_down(link, down);
+        }
+        self.schedule(1, Event::Read { link });
+    }
+
+    fn send_down(&mut self, link: LinkId, down: Down) {
+        let delay = self.delay();
+        let now = self.now_ms;
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if self.cut.contains(&(state.ingest, state.edge)) {
+            return self.stall(link);
+        }
+        let at = (now + delay).max(state.free_ms.0);
+        state.free_ms.0 = at;
+        self.schedule(at - now, Event::Down { link, down });
+    }
+
+    fn send_up(&mut self, link: LinkId, message: RelayMessage) {
+        let delay = self.delay();
+        let now = self.now_ms;
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if self.cut.contains(&(state.ingest, state.edge)) {
+            return;
+        }
+        let at = (now + delay).max(state.free_ms.1);
+        state.free_ms.1 = at;
+        self.schedule(at - now, Event::Up { link, message });
+    }
+
+    /// A connection over a cut path loses what it was given: it is dead at both ends, and each end finds out by itself.
+    fn stall(&mut self, link: LinkId) {
+        if let Some(state) = self.links.remove(&link) {
+            let (ingest, edge) = (state.ingest, state.edge);
+            if let Some(machine) = &mut self.ingests[ingest].machine {
+                machine.link_closed(link);
+            }
+            self.schedule(500, Event::Dial { ingest, edge });
+        }
+    }
+
+    fn deliver_down(&mut self, link: LinkId, down: Down) {
+        // A closed link still delivers what was on its way.
+        let Some(edge) = self.edge_of(link) else { return };
+        let boot = self.edges[edge].boot;
+        self.with_edge(edge, boot, |m, now| match down {
+            Down::Message(message) => m.message(now, link, message),
+            Down::Media(track, stamp, body) => m.frame(now, link, track, stamp, body),
+        });
+    }
+
+    fn edge_of(&self, link: LinkId) -> Option<usize> {
+        self.links.get(&link).map(|l| l.edge)
+    }
+
+    fn deliver_up(&mut self, link: LinkId, message: RelayMessage) {
+        let Some(index) = self.links.get(&link).map(|l| l.ingest) else { return };
+        let now = self.now_ms;
+        if let Some(machine) = &mut self.ingests[index].machine {
+            match message {
+                RelayMessage::Greeting(greeting) => machine.greeting(now, link, greeting),
+                RelayMessage::Outranked(outranked) => machine.outranked(now, &outranked),
+                RelayMessage::Missing(missing) => machine.missing(link, &missing),
+                _ => {}
+            }
+        }
+        self.drain_ingest(index);
+    }
+
+    fn drain_ingest(&mut self, index: usize) {
+        let now = self.now_ms;
+        while let Some(output) = self.ingests[index].machine.as_mut().and_then(Ingest::poll) {
+            match output {
+                ingest::Output::Open { link, preamble, from } => {
+                    for message in preamble {
+                        self.send_down(link, Down::Message(message));
+                    }
+                    if let Some(state) = self.links.get_mut(&link) {
+                        state.cursor = Some(from);
+                    }
+                }
+                ingest::Output::ClosePublisher { reason } => {
+                    self.notes.push(format!("{:>7} ingest {index} closes its publisher: {reason}", now - BEGIN_MS));
+                    if self.encoder.at == Some(index) {
+                        self.encoder.refused(now);
+                    }
+                }
+                ingest::Output::Note(note) => {
+                    self.notes.push(format!("{:>7} ingest {index}: {note}", now - BEGIN_MS));
+                }
+            }
+        }
+        let links: Vec<_> = self.links.iter().filter(|(_, l)| l.ingest == index).map(|(id, _)| *id).collect();
+        for link in links {
+            self.read(link);
+        }
+    }
+
+    fn with_edge(&mut self, index: usize, boot: u64, act: impl FnOnce(&mut Edge, u64)) {
+        if self.edges[index].boot != boot {
+            return;
+        }
+        let now = self.now_ms;
+        if let Some(machine) = &mut self.edges[index].machine {
+            act(machine, now);
+        }
+        self.drain_edge(index);
+    }
+
+    fn drain_edge(&mut self, index: usize) {
+        while let Some(output) = self.edges[index].machine.as_mut().and_then(Edge::poll) {
+            let boot = self.edges[index].boot;
+            let delay = self.delay();
+            match output {
+                edge::Output::Send { link, message } => self.send_up(link, message),
+                edge::Output::Close { link, .. } => self.close_links_where(|id, _| *id == link),
+                edge::Output::AskLedger { sibling } => {
+                    self.schedule(delay, Event::LedgerAsked { asker: index, boot, sibling });
+                }
+                edge::Output::Fetch { sibling, name } => {
+                    self.schedule(delay, Event::SegmentAsked { asker: index, boot, sibling, name });
+                }
+                edge::Output::View(view) => self.checks.view(index, &view, &self.notes),
+                edge::Output::Live(item) => self.edges[index].live.push(item),
+            }
+        }
+    }
+
+    fn close_links(&mut self, which: impl Fn(&Link) -> bool) {
+        self.close_links_where(|_, link| which(link));
+    }
+
+    fn close_links_where(&mut self, which: impl Fn(&LinkId, &Link) -> bool) {
+        let closed: Vec<_> = self.links.iter().filter(|(id, l)| which(id, l)).map(|(id, _)| *id).collect();
+        for link in closed {
+            // What is on its way to the edge dies with the connection, as after a reset.
+            let Some(state) = self.links.remove(&link) else { continue };
+            let now = self.now_ms;
+            if let Some(machine) = &mut self.ingests[state.ingest].machine {
+                machine.link_closed(link);
+            }
+            if let Some(machine) = &mut self.edges[state.edge].machine {
+                machine.link_closed(now, link);
+            }
+            self.drain_edge(state.edge);
+            self.schedule(100, Event::Dial { ingest: state.ingest, edge: state.edge });
+        }
+    }
+
+    /// Every live edge is Ready and says the same.
+    pub fn agree(&self) -> bool {
+        let mut playlists = BTreeSet::new();
+        for edge in &self.edges {
+            let Some(machine) = &edge.machine else { continue };
+            if !machine.view().ready {
+                return false;
+            }
+            playlists.insert(machine.view().media.clone());
+        }
+        playlists.len() <= 1
+    }
+}

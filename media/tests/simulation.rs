@@ -1,0 +1,14 @@
+//! The two state machines of a live stream over virtual time: named orderings of failures, and random ones by seed.
+#![allow(missing_docs, clippy::expect_used, reason = "a test")]
+#![allow(clippy::disallowed_methods, reason = "the seeds to run come from the environment")]
+
+#[path = "sim/check.rs"]
+mod check;
+#[path = "sim/encoder.rs"]
+mod encoder;
+#[path = "sim/orderings.rs"]
+mod orderings;
+#[path = "sim/storm.rs"]
+mod storm;
+#[path = "sim/world.rs"]
+mod world;
