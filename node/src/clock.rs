@@ -3,7 +3,8 @@
 //! The wall clock is read once, at the start; after that only elapsed time is added. Someone who sets the system's time
 //! in the middle of a lecture moves no epoch.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// See the module. Copies agree with one another.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ impl Clock {
 
     /// The moment `at_ms` for timers; now if it has passed.
     #[must_use]
-    pub fn instant(&self, at_ms: u64) -> tokio::time::Instant {
-        (self.start + Duration::from_millis(at_ms.saturating_sub(self.start_unix_ms))).into()
+    pub fn instant(&self, at_ms: u64) -> Instant {
+        self.start + Duration::from_millis(at_ms.saturating_sub(self.start_unix_ms))
     }
 }

@@ -1,16 +1,145 @@
-//! The edge: not here yet.
+//! The edge: takes streams from the ingest and serves them to viewers.
+//!
+//! `relay_in` hears the ingest, `driver` (one task per stream) feeds the machine of `media::live`, `hub` is what all
+//! others read: `http`, `viewers`, the admin port.
 
-use crate::admin::Metric;
+use crate::admin::{self, Metric};
+use crate::clock::Clock;
+use crate::counting::Load;
+use crate::drain;
+use crate::http::{Site, serve};
+use crate::viewers::{Lobby, Play, Shards};
+use anyhow::Context;
 use lectern_api::node_config::EdgeConfig;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+mod driver;
+pub mod hub;
+mod metrics;
+mod registry;
+mod relay_in;
+mod siblings;
+pub mod status;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use hub::Hub;
+use registry::{OnDemand, Registry};
+use relay_in::RelayIn;
+use siblings::Siblings;
+use status::EdgeNode;
+use token::Token;
+
+pub use siblings::SiblingLedger;
+
 /// What an edge tells Prometheus.
-pub const METRICS: &[Metric] = &[];
+pub const METRICS: &[Metric] = metrics::TABLE;
+/// Longest merge window: longer ones would eat the lead that players keep (design section 4).
+const MERGE_WINDOW_MS_MAX: u64 = 350;
 
 /// Runs an edge until `shutdown`, then drains.
 ///
 /// # Errors
-/// If it cannot listen.
-pub async fn run(_config: EdgeConfig, _shutdown: CancellationToken) -> anyhow::Result<()> {
-    anyhow::bail!("failed to start: this build has no edge yet")
+/// If it cannot listen or has no usable token.
+pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let token = Arc::new(Token::read(Path::new(&config.token_file))?);
+    let bound = Bound::new(&config).await?;
+    let edge = Edge::new(&config, token);
+    let stop = CancellationToken::new();
+    let admin = edge.serve(bound, &stop)?;
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        result = admin => return result.context("the admin port's task failed")?,
+    }
+    let plan = drain::Plan::new(config.drain_ms);
+    drain::drain(plan, &edge.hub, &edge.node, &edge.shards, &stop).await;
+    Ok(())
+}
+
+/// All ports, taken before anything is served.
+struct Bound {
+    http: tokio::net::TcpListener,
+    rtmp: tokio::net::TcpListener,
+    relay: tokio::net::TcpListener,
+    admin: tokio::net::TcpListener,
+}
+
+impl Bound {
+    async fn new(config: &EdgeConfig) -> anyhow::Result<Self> {
+        let listen = &config.listen;
+        let bound = Self {
+            http: admin::bind(listen.http, "HLS and HTTP-FLV").await?,
+            rtmp: admin::bind(listen.rtmp, "RTMP play").await?,
+            relay: admin::bind(listen.relay, "the relay").await?,
+            admin: admin::bind(listen.admin, "administration").await?,
+        };
+        tracing::info!(
+            http = %bound.http.local_addr().context("failed to read an address")?,
+            rtmp = %bound.rtmp.local_addr().context("failed to read an address")?,
+            relay = %bound.relay.local_addr().context("failed to read an address")?,
+            admin = %bound.admin.local_addr().context("failed to read an address")?,
+            event = config.event,
+            "listening"
+        );
+        Ok(bound)
+    }
+}
+
+struct Edge {
+    hub: Arc<Hub>,
+    node: Arc<EdgeNode>,
+    shards: Arc<Shards>,
+    token: Arc<Token>,
+    registry: Arc<Registry>,
+    merge_window: Duration,
+}
+
+impl Edge {
+    fn new(config: &EdgeConfig, token: Arc<Token>) -> Self {
+        let load = Load::new(
+            u64::from(config.viewers_per_edge),
+            config.egress_bits_per_second,
+            config.target_utilization_percent,
+        );
+        let hub = Hub::new(load, Clock::start());
+        let merge_window = Duration::from_millis(config.merge_window_ms.min(MERGE_WINDOW_MS_MAX));
+        let shards_count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shards = Shards::start(&hub, shards_count, merge_window);
+        let node = EdgeNode::new(Arc::clone(&hub), Arc::clone(&token), config.event.clone());
+        let registry = Registry::new(Arc::clone(&hub), Arc::new(Siblings::new(Arc::clone(&token))));
+        Self { hub, node, shards, token, registry, merge_window }
+    }
+
+    /// Starts everything. Gives the admin port's task, which ends with the process only.
+    fn serve(
+        &self,
+        bound: Bound,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
+        let never = CancellationToken::new();
+        let admin_port = bound.admin.local_addr().context("failed to read the admin port's address")?.port();
+        let relay = RelayIn {
+            registry: Arc::clone(&self.registry),
+            token: Arc::clone(&self.token),
+            clock: self.hub.clock,
+            admin_port,
+            lobby: Lobby::new(),
+        };
+        // Links go on to the very end: what is served until then is fresh.
+        tokio::spawn(Arc::new(relay).serve(bound.relay, never.clone()));
+        let play = Play { hub: Arc::clone(&self.hub), shards: Arc::clone(&self.shards), lobby: Lobby::new() };
+        tokio::spawn(Arc::new(play).serve(bound.rtmp, stop.clone()));
+        let elsewhere = Arc::new(OnDemand(Arc::clone(&self.registry)));
+        let site = Site::new(Arc::clone(&self.hub), Arc::clone(&self.shards), elsewhere, self.merge_window);
+        tokio::spawn(serve(site, bound.http, stop.clone()));
+        tokio::spawn(Arc::clone(&self.node).measure(never.clone()));
+        let router = admin::router(Arc::clone(&self.node) as Arc<dyn admin::StatusSource>, never.clone())
+            .merge(siblings::routes(Arc::clone(&self.hub), Arc::clone(&self.token)));
+        Ok(tokio::spawn(admin::serve(bound.admin, router, never)))
+    }
 }

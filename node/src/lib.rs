@@ -14,11 +14,15 @@ pub mod args;
 mod backoff;
 pub mod clock;
 pub mod config;
+pub mod counting;
 pub mod discovery;
+pub mod drain;
 pub mod edge;
+pub mod http;
 pub mod ingest;
 pub mod keys;
 pub mod telemetry;
+pub mod viewers;
 
 /// Exit code of a node that failed while it ran.
 pub const EXIT_FAILED: u8 = 1;

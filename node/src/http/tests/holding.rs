@@ -1,0 +1,89 @@
+//! Requests a little ahead.
+
+use super::*;
+
+/// How long is long enough to see that an answer does not come: only a wrong answer makes a test fail here.
+const GLIMPSE: Duration = Duration::from_millis(100);
+
+async fn is_held(client: &mut Client) -> bool {
+    tokio::time::timeout(GLIMPSE, client.socket.readable()).await.is_err()
+}
+
+#[tokio::test]
+async fn the_next_segment_and_the_one_after_are_held_until_they_exist() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    let (mut next, mut after) = (rig.connect().await, rig.connect().await);
+    next.send("GET", &name(9), &[]).await;
+    after.send("GET", &name(10), &[]).await;
+    assert!(is_held(&mut next).await && is_held(&mut after).await);
+    assert_eq!(rig.get(&name(11)).await.status, 404, "two ahead is too far");
+    rig.show(live(2..=9));
+    assert_eq!(next.reply(false).await.body, segment_bytes(9));
+    assert!(is_held(&mut after).await);
+    rig.show(live(3..=10));
+    assert_eq!(after.reply(false).await.body, segment_bytes(10));
+}
+
+#[tokio::test]
+async fn a_held_request_is_told_at_once_when_the_epoch_changes() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    let mut next = rig.connect().await;
+    next.send("GET", &name(9), &[]).await;
+    assert!(is_held(&mut next).await);
+    let mut view = live(1..=8);
+    view.open = Some(Open { epoch: EPOCH + 60_000, profile: 1, next_msn: 9 });
+    rig.show(view);
+    let reply = next.reply(false).await;
+    assert_eq!((reply.status, reply.header("cache-control")), (404, "no-store"));
+}
+
+#[tokio::test]
+async fn a_playlist_waits_for_its_first_segment_and_is_never_empty() {
+    let rig = Rig::new().await;
+    rig.show(begun());
+    let (mut index, mut media) = (rig.connect().await, rig.connect().await);
+    index.send("GET", "/live/hall-a/index.m3u8", &[]).await;
+    media.send("GET", "/live/hall-a/media.m3u8", &[]).await;
+    assert!(is_held(&mut index).await && is_held(&mut media).await);
+    rig.show(live(1..=1));
+    assert_eq!(index.reply(false).await.body, live(1..=1).multivariant.unwrap());
+    assert_eq!(media.reply(false).await.body, live(1..=1).media.unwrap());
+}
+
+#[tokio::test]
+async fn what_does_not_come_in_time_is_answered_with_503() {
+    let rig = Rig::new().await;
+    rig.show(View { segment_ms: 20, ..begun() });
+    for path in ["/live/hall-a/media.m3u8", &name(1)] {
+        let reply = rig.get(path).await;
+        assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "{path}");
+        assert_eq!(reply.header("cache-control"), "no-store");
+    }
+}
+
+#[tokio::test]
+async fn a_hold_is_three_target_durations_and_at_most_eight_seconds() {
+    let hold = |segment_ms| Snapshot { view: Arc::new(View { segment_ms, ..begun() }), ..Snapshot::default() }.hold();
+    assert_eq!(hold(1_000), Duration::from_secs(3));
+    assert_eq!(hold(2_000), Duration::from_secs(6));
+    assert_eq!(hold(10_000), Duration::from_secs(8));
+    let listed = Snapshot { view: Arc::new(live(1..=8)), ..Snapshot::default() };
+    assert_eq!(listed.hold(), Duration::from_secs(6));
+}
+
+#[tokio::test]
+async fn no_more_requests_are_held_than_there_is_room_for() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    let taken = rig.site.held.try_acquire_many(u32::try_from(HELD_MAX).unwrap() - 1).unwrap();
+    let mut first = rig.connect().await;
+    first.send("GET", &name(9), &[]).await;
+    until("the last place is taken", || rig.site.held.available_permits() == 0).await;
+    assert_eq!(rig.get(&name(9)).await.status, 503);
+    // Who leaves while held makes room.
+    drop(first);
+    until("the place is free again", || rig.site.held.available_permits() == 1).await;
+    drop(taken);
+}
