@@ -2,17 +2,11 @@
 //! before every frame.
 
 use crate::bits::BitReader;
-use bytes::Bytes;
+use crate::flv::{AudioCodec, AudioPacket, AudioTag};
 
 mod adts;
 
 pub use adts::{ADTS_HEADER_BYTES, AdtsHeader, MAX_ADTS_PAYLOAD_BYTES};
-
-/// FLV SoundFormat of AAC (FLV specification v10.1, E.4.2.1).
-pub const FLV_SOUND_FORMAT: u8 = 10;
-
-/// Bytes before the payload in the FLV tag body of an AAC frame: sound byte, packet type.
-pub const FLV_HEADER_BYTES: usize = 2;
 
 /// Samples per channel in a frame at [`Config::sample_rate`]. The variant with 960 has no ADTS form and is refused.
 pub const SAMPLES_PER_FRAME: u32 = 1024;
@@ -47,17 +41,14 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Another codec.
-    #[error("audio codec {codec} is not supported, only AAC is")]
+    #[error("audio is {codec}: not supported, only AAC is")]
     Codec {
-        /// Its name.
-        codec: &'static str,
+        /// Which.
+        codec: AudioCodec,
     },
     /// The tag body is no sequence header.
-    #[error("not an AAC sequence header: packet type {packet_type:?}")]
-    NotASequenceHeader {
-        /// AACPacketType, `None` if the body is too short for one.
-        packet_type: Option<u8>,
-    },
+    #[error("not an AAC sequence header")]
+    NotASequenceHeader,
     /// It ends in the middle.
     #[error("AudioSpecificConfig ends at byte {bytes}, in the middle of {reading}")]
     Short {
@@ -94,17 +85,15 @@ impl Config {
     ///
     /// # Errors
     /// Another codec, another packet type, or a configuration that [`Config::parse`] refuses.
-    pub fn from_flv_body(body: &Bytes) -> Result<Self, ConfigError> {
-        let packet_type = body.get(1).copied();
-        match body.first().map(|first| first >> 4) {
-            Some(FLV_SOUND_FORMAT) => {}
-            Some(format) => return Err(ConfigError::Codec { codec: codec_name(format) }),
-            None => return Err(ConfigError::NotASequenceHeader { packet_type }),
+    pub fn from_flv_body(body: &[u8]) -> Result<Self, ConfigError> {
+        let tag = AudioTag::parse(body).map_err(|_| ConfigError::NotASequenceHeader)?;
+        if tag.codec != AudioCodec::Aac {
+            return Err(ConfigError::Codec { codec: tag.codec });
         }
-        if packet_type != Some(0) {
-            return Err(ConfigError::NotASequenceHeader { packet_type });
+        if tag.packet != AudioPacket::SequenceHeader {
+            return Err(ConfigError::NotASequenceHeader);
         }
-        Self::parse(body.get(FLV_HEADER_BYTES..).unwrap_or_default())
+        Self::parse(tag.data)
     }
 
     /// Reads an AudioSpecificConfig.
@@ -148,21 +137,6 @@ impl Config {
             codec_string: format!("mp4a.40.{}", extension.unwrap_or(object_type)),
             adts: AdtsHeader::new(object_type, index as u8, layout),
         })
-    }
-}
-
-/// Names of the FLV sound formats that are not AAC (E.4.2.1).
-fn codec_name(format: u8) -> &'static str {
-    match format {
-        0 | 3 => "PCM",
-        1 => "ADPCM",
-        2 | 14 => "MP3",
-        4..=6 => "Nellymoser",
-        7 => "G.711 A-law",
-        8 => "G.711 mu-law",
-        9 => "in an enhanced RTMP header",
-        11 => "Speex",
-        _ => "with a reserved number",
     }
 }
 

@@ -1,18 +1,13 @@
 //! H.264 as FLV carries it: the decoder configuration (ISO/IEC 14496-15, 5.3.3.1), length-prefixed NAL units and what
 //! of a sequence parameter set (ITU-T H.264, 7.3.2.1.1) people want to know.
 
+use crate::flv::{VideoCodec, VideoPacket, VideoTag};
 use bytes::Bytes;
 
 pub mod nal;
 mod sps;
 
 pub use sps::{Sps, SpsError};
-
-/// FLV CodecID of AVC (FLV specification v10.1, E.4.3.1).
-pub const FLV_CODEC_ID: u8 = 7;
-
-/// Bytes before the payload in the FLV tag body of an AVC frame: codec byte, packet type, composition time.
-pub const FLV_HEADER_BYTES: usize = 5;
 
 /// Largest decoder configuration. Real ones have 30 to 200 bytes; it is repeated at every IDR of every segment, so it
 /// must not be a lever for a hostile encoder.
@@ -42,18 +37,15 @@ pub struct Config {
 /// Why a decoder configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Another codec, or an enhanced RTMP header.
-    #[error("video codec {codec} is not supported, only H.264 is")]
+    /// Another codec, or H.264 in an Enhanced RTMP header.
+    #[error("video is {codec}: not supported, only H.264 is")]
     Codec {
-        /// Its name, or its number where it has none.
-        codec: String,
+        /// Which.
+        codec: VideoCodec,
     },
     /// The tag body is no sequence header.
-    #[error("not an AVC sequence header: packet type {packet_type:?}")]
-    NotASequenceHeader {
-        /// AVCPacketType, `None` if the body is too short for one.
-        packet_type: Option<u8>,
-    },
+    #[error("not an AVC sequence header")]
+    NotASequenceHeader,
     /// Larger than [`MAX_CONFIG_BYTES`].
     #[error("AVC configuration of {bytes} bytes, at most {MAX_CONFIG_BYTES} are accepted")]
     TooLarge {
@@ -106,22 +98,14 @@ impl Config {
     /// # Errors
     /// Another codec, another packet type, or a configuration that [`Config::parse`] refuses.
     pub fn from_flv_body(body: &Bytes) -> Result<Self, ConfigError> {
-        let packet_type = body.get(1).copied();
-        match body.first() {
-            Some(first) if first & 0x80 != 0 => {
-                let four_cc = String::from_utf8_lossy(body.get(1..5).unwrap_or_default()).escape_default().to_string();
-                return Err(ConfigError::Codec { codec: four_cc });
-            }
-            Some(first) if first & 0x0f != FLV_CODEC_ID => {
-                return Err(ConfigError::Codec { codec: codec_name(first & 0x0f) });
-            }
-            Some(_) => {}
-            None => return Err(ConfigError::NotASequenceHeader { packet_type }),
+        let tag = VideoTag::parse(body).map_err(|_| ConfigError::NotASequenceHeader)?;
+        if tag.codec != VideoCodec::Avc {
+            return Err(ConfigError::Codec { codec: tag.codec });
         }
-        if packet_type != Some(0) || body.len() < FLV_HEADER_BYTES {
-            return Err(ConfigError::NotASequenceHeader { packet_type });
+        if tag.packet != VideoPacket::SequenceHeader {
+            return Err(ConfigError::NotASequenceHeader);
         }
-        Self::parse(&body.slice(FLV_HEADER_BYTES..))
+        Self::parse(&body.slice_ref(tag.data))
     }
 
     /// Reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1.2).
@@ -161,18 +145,6 @@ impl Config {
     /// Every parameter set in the order in which a decoder wants them.
     pub fn parameter_sets(&self) -> impl Iterator<Item = &Bytes> {
         self.sps.iter().chain(&self.sps_ext).chain(&self.pps)
-    }
-}
-
-/// Names of the FLV video codecs that are not H.264 (E.4.3.1, and what Chinese CDNs made of 12).
-fn codec_name(codec_id: u8) -> String {
-    match codec_id {
-        2 => "Sorenson H.263".into(),
-        3 => "Screen video".into(),
-        4 | 5 => "On2 VP6".into(),
-        6 => "Screen video 2".into(),
-        12 => "HEVC (as codec 12)".into(),
-        other => format!("number {other}"),
     }
 }
 

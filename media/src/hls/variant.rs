@@ -17,7 +17,7 @@ const STEP_BITS_PER_S: u64 = 50_000;
 #[must_use]
 pub fn variant(tracks: &TrackSet, bytes: u64, duration_us: u64) -> Variant {
     let video = tracks.video.as_ref().and_then(|body| avc::Config::from_flv_body(body).ok());
-    let audio = tracks.audio.as_ref().and_then(|body| aac::Config::from_flv_body(body).ok());
+    let audio = tracks.audio.as_deref().and_then(|body| aac::Config::from_flv_body(body).ok());
     let names = video.as_ref().map(|config| &config.codec_string).into_iter();
     let names: Vec<_> = names.chain(audio.as_ref().map(|config| &config.codec_string)).map(String::as_str).collect();
     Variant {

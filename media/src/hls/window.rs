@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn the_list_is_the_shortest_that_is_long_enough() {
-        let table: &[(&str, &[u64], u32, u64, u32, Msn)] = &[
+        type Row = (&'static str, &'static [u64], u32, u64, u32, Msn);
+        let table: &[Row] = &[
             ("nothing", &[], 2, 2000, 8, 0),
             ("not yet full", &[2000; 7], 2, 2000, 8, 100),
             ("just full", &[2000; 8], 2, 2000, 8, 100),

@@ -3,6 +3,7 @@
 use super::pes::{Audio, Malformed, Sink, Video};
 use super::psi::Tables;
 use super::{AUDIO_PID, Counters, VIDEO_PID};
+use crate::flv::{AudioCodec, AudioPacket, AudioTag, VideoCodec, VideoPacket, VideoTag};
 use crate::ledger::{PROFILE, Profile};
 use crate::track::{Frame, Track, TrackSet};
 use crate::{aac, avc};
@@ -82,7 +83,7 @@ impl Muxer {
         }
         let video = tracks.video.as_ref().map(avc::Config::from_flv_body).transpose();
         let video = video.map_err(|source| MuxError::Video { source })?.map(Video::new);
-        let audio = tracks.audio.as_ref().map(aac::Config::from_flv_body).transpose();
+        let audio = tracks.audio.as_deref().map(aac::Config::from_flv_body).transpose();
         let audio = audio.map_err(|source| MuxError::Audio { source })?;
         let audio = audio.map(|config| Audio::new(config, video.is_none()));
         if video.is_none() && audio.is_none() {
@@ -181,32 +182,20 @@ impl Muxer {
     }
 }
 
-/// FLV specification v10.1, E.4.3.1 and E.4.3.2.
 fn push_video(video: &Video, sink: Sink<'_>, frame: &Frame) -> Result<(), Malformed> {
-    const COMMAND_FRAME: u8 = 5;
-    let Some((&[first, packet_type, c0, c1, c2], access_unit)) = frame.body.split_first_chunk() else {
-        return Err(Malformed);
-    };
-    if first & 0x80 != 0 || first & 0x0f != avc::FLV_CODEC_ID || first >> 4 == COMMAND_FRAME {
-        return Err(Malformed);
-    }
-    let composition_ms = i32::from_be_bytes([c0, c1, c2, 0]) >> 8;
-    match packet_type {
-        0 | 2 => Ok(()),
-        1 => video.write(sink, frame.t_ms, composition_ms, first >> 4 == 1, access_unit),
-        _ => Err(Malformed),
+    let tag = VideoTag::parse(&frame.body).map_err(|_| Malformed)?;
+    match (tag.codec, tag.packet) {
+        (VideoCodec::Avc, VideoPacket::Nalu) => video.write(sink, frame.t_ms, tag.composition_ms, tag.key, tag.data),
+        (VideoCodec::Avc, VideoPacket::SequenceHeader | VideoPacket::EndOfSequence) => Ok(()),
+        (VideoCodec::Avc, VideoPacket::Other) | (VideoCodec::Id(_) | VideoCodec::FourCc(_), _) => Err(Malformed),
     }
 }
 
-/// FLV specification v10.1, E.4.2.1 and E.4.2.2.
 fn push_audio(audio: &mut Audio, sink: Sink<'_>, frame: &Frame) -> Result<(), Malformed> {
-    let (Some(first), Some(packet_type)) = (frame.body.first(), frame.body.get(1)) else { return Err(Malformed) };
-    if first >> 4 != aac::FLV_SOUND_FORMAT {
-        return Err(Malformed);
-    }
-    match packet_type {
-        0 => Ok(()),
-        1 => audio.push(sink, frame.t_ms, frame.body.slice(aac::FLV_HEADER_BYTES..)),
-        _ => Err(Malformed),
+    let tag = AudioTag::parse(&frame.body).map_err(|_| Malformed)?;
+    match (tag.codec, tag.packet) {
+        (AudioCodec::Aac, AudioPacket::Raw) => audio.push(sink, frame.t_ms, frame.body.slice_ref(tag.data)),
+        (AudioCodec::Aac, AudioPacket::SequenceHeader) => Ok(()),
+        (AudioCodec::Aac, AudioPacket::Other) | (AudioCodec::Format(_) | AudioCodec::FourCc(_), _) => Err(Malformed),
     }
 }

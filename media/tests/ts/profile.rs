@@ -3,6 +3,7 @@
 use crate::build::{AUDIO_HEADER, VIDEO_HEADER, annex_b, audio, both, hex, unit, video};
 use crate::demux::{self, Segment};
 use bytes::Bytes;
+use lectern_media::ledger::Hash;
 use lectern_media::track::{Frame, Track, TrackSet};
 use lectern_media::ts::{AUDIO_PID, Counters, MuxError, Muxer, VIDEO_PID};
 use mpeg2ts::es::StreamType;
@@ -269,9 +270,34 @@ fn what_cannot_be_muxed_is_refused_by_name() {
     assert!(matches!(new(2, VIDEO_HEADER, ""), MuxError::Profile { profile: 2 }));
     assert!(matches!(new(1, "", ""), MuxError::NoTracks));
     let MuxError::Video { source } = new(1, "1c0000000001", AUDIO_HEADER) else { panic!("HEVC was taken") };
-    assert_eq!(source.to_string(), "video codec HEVC (as codec 12) is not supported, only H.264 is");
+    assert_eq!(source.to_string(), "video is HEVC (codec id 12): not supported, only H.264 is");
     let MuxError::Video { source } = new(1, "9068766331000000", AUDIO_HEADER) else { panic!("HEVC was taken") };
-    assert_eq!(source.to_string(), "video codec hvc1 is not supported, only H.264 is");
+    assert_eq!(source.to_string(), "video is HEVC: not supported, only H.264 is");
     let MuxError::Audio { source } = new(1, VIDEO_HEADER, "2f00") else { panic!("MP3 was taken") };
-    assert_eq!(source.to_string(), "audio codec MP3 is not supported, only AAC is");
+    assert_eq!(source.to_string(), "audio is MP3: not supported, only AAC is");
+}
+
+/// What `bframes.flv` has none of. See `real::PROFILE_1`.
+#[test]
+fn the_bytes_of_profile_1_are_frozen_for_odd_input_too() {
+    let frames = [
+        video(1 << 33, -40, true, &[&unit(6, 9), &unit(5, 70_000)]),
+        audio((1 << 33) + 1, &[1; 300]),
+        audio((1 << 33) + 24, &[2; 8184]),
+        audio((1 << 33) + 400, &[3]),
+        video((1 << 33) + 40, 8_000_000, false, &[&unit(1, 157), &unit(1, 1)]),
+        video((1 << 33) + 80, 0, false, &[&unit(1, 150)]),
+    ];
+    let hash = |tracks: &TrackSet, counters| {
+        let mut muxer = Muxer::new(1, tracks, counters).unwrap();
+        muxer.start_segment();
+        frames.iter().for_each(|frame| muxer.push(frame));
+        let (bytes, after) = muxer.finish_segment();
+        assert_eq!(demux::read(&bytes, counters).counters, after);
+        Hash::of(&bytes).to_string()
+    };
+    let counters = Counters { psi: 15, video: 9, audio: 14 };
+    assert_eq!(hash(&both(), counters), "e775525dcb24c6bfd7dde137a247a275");
+    let audio_only = TrackSet { video: None, ..both() };
+    assert_eq!(hash(&audio_only, Counters::default()), "0c3ba389dd82d72c85b2bd0d0d8c09c4");
 }
