@@ -37,4 +37,12 @@ impl Clock {
     pub fn instant(&self, at_ms: u64) -> Instant {
         self.start + Duration::from_millis(at_ms.saturating_sub(self.start_unix_ms))
     }
+
+    /// Waits until `at_ms`; for ever without one.
+    pub async fn until(&self, at_ms: Option<u64>) {
+        match at_ms {
+            Some(at_ms) => tokio::time::sleep_until(self.instant(at_ms)).await,
+            None => std::future::pending().await,
+        }
+    }
 }

@@ -19,18 +19,18 @@ const DNS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Largest file of peers in bytes: some thousand edges.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
-/// The edges, as they are known.
-pub type Peers = watch::Receiver<BTreeSet<Peer>>;
+/// The edges, as they are known; `None` until they are known for the first time.
+pub type Peers = watch::Receiver<Option<BTreeSet<Peer>>>;
 
 /// Starts to look; ends with `shutdown`.
 ///
 /// # Errors
 /// If this build cannot look there. Everything that may heal is logged and tried again.
 pub fn start(discovery: &Discovery, shutdown: CancellationToken) -> anyhow::Result<Peers> {
-    let (sender, peers) = watch::channel(BTreeSet::new());
+    let (sender, peers) = watch::channel(None);
     match discovery.clone() {
         Discovery::Static { peers: fixed } => {
-            sender.send_replace(fixed.into_iter().collect());
+            sender.send_replace(Some(fixed.into_iter().collect()));
             // The channel stays open as long as the node runs: a closed one would mean "no more changes".
             tokio::spawn(async move {
                 shutdown.cancelled().await;
@@ -54,7 +54,7 @@ pub fn start(discovery: &Discovery, shutdown: CancellationToken) -> anyhow::Resu
 
 /// Asks `look` again and again. An error is logged once, when it begins and when it is another one.
 async fn poll<F>(
-    sender: watch::Sender<BTreeSet<Peer>>,
+    sender: watch::Sender<Option<BTreeSet<Peer>>>,
     shutdown: CancellationToken,
     every: Duration,
     look: impl Fn() -> F,
@@ -76,10 +76,10 @@ async fn poll<F>(
                     tracing::info!("discovery works again");
                 }
                 sender.send_if_modified(|known| {
-                    let other = *known != found;
+                    let other = known.as_ref() != Some(&found);
                     if other {
                         tracing::info!(edges = found.len(), "the set of edges changed");
-                        *known = found;
+                        *known = Some(found);
                     }
                     other
                 });
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     async fn until(peers: &mut Peers, wanted: usize) {
-        let found = peers.wait_for(|set| set.len() == wanted);
+        let found = peers.wait_for(|set| set.as_ref().is_some_and(|set| set.len() == wanted));
         tokio::time::timeout(Duration::from_secs(5), found).await.expect("in time").expect("open");
     }
 
@@ -146,14 +146,14 @@ mod tests {
         let mut peers = start(&discovery, shutdown.clone()).unwrap();
         replace(r#"[{"relay": "127.0.0.1:1", "admin": "127.0.0.1:2"}]"#);
         until(&mut peers, 1).await;
-        assert!(peers.borrow().first().unwrap().serving, "unknown counts as serving");
+        assert!(peers.borrow().as_ref().unwrap().first().unwrap().serving, "unknown counts as serving");
         replace("[{");
         assert!(read_file(path.clone()).await.is_err());
         replace(r#"[{"relay": "127.0.0.1:1", "admin": "127.0.0.1:2"}, {"relay": "[::1]:1", "admin": "[::1]:2"}]"#);
         until(&mut peers, 2).await;
         std::fs::remove_file(&path).unwrap();
         assert!(read_file(path.clone()).await.is_err());
-        assert_eq!(peers.borrow().len(), 2);
+        assert_eq!(peers.borrow().as_ref().unwrap().len(), 2);
         replace("[]");
         until(&mut peers, 0).await;
         shutdown.cancel();
@@ -163,7 +163,7 @@ mod tests {
     async fn a_name_is_resolved_to_the_ports_of_an_edge() {
         let mut peers = start(&Discovery::Dns { host: "127.0.0.1".into() }, CancellationToken::new()).unwrap();
         until(&mut peers, 1).await;
-        assert_eq!(*peers.borrow(), [peer([127, 0, 0, 1].into())].into());
+        assert_eq!(*peers.borrow(), Some([peer([127, 0, 0, 1].into())].into()));
         assert!(resolve("no-such-host.invalid".into()).await.is_err());
     }
 

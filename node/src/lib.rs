@@ -21,6 +21,9 @@ pub mod edge;
 pub mod http;
 pub mod ingest;
 pub mod keys;
+mod outbox;
+pub mod relay_out;
+mod socket;
 pub mod telemetry;
 pub mod viewers;
 
@@ -99,4 +102,10 @@ fn raise_file_limit() {
     {
         tracing::warn!(soft, hard, %error, "failed to raise the limit of open files");
     }
+}
+
+/// A random number, from the seeds that the standard library draws for its hash tables.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

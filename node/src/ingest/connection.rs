@@ -1,0 +1,269 @@
+//! One connection at the publish port, from the handshake to its end.
+
+use super::stream::{Dismissal, Message, Stream};
+use super::{Ingest, publisher};
+use anyhow::Context;
+use bytes::BytesMut;
+use lectern_media::machine::Output;
+use lectern_media::rtmp::server::{Config, Event, Session};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// The application that encoders publish to (design section 2).
+pub const PUBLISH_APP: &str = "live";
+/// Read at once. A frame of a usual stream fits; larger ones take a few reads.
+const READ_BYTES: usize = 64 << 10;
+/// A peer that takes none of the few bytes we send for this long is gone (design section 9).
+const WRITE_STALL: Duration = Duration::from_secs(10);
+/// A publisher further ahead of the clock than this is read at real time (design section 4.1).
+const AHEAD_MS_MAX: u64 = 5_000;
+/// One that is ahead is looked at again at least this often: it may be dismissed meanwhile.
+const AHEAD_PAUSE_MS_MAX: u64 = 500;
+
+/// How a connection stands.
+enum Phase {
+    /// No publish was accepted yet.
+    Waiting,
+    /// It publishes.
+    Publishing { stream: Arc<Stream>, ticket: publisher::Ticket },
+}
+
+/// See the module.
+pub(super) struct Connection {
+    ingest: Arc<Ingest>,
+    address: SocketAddr,
+    session: Session,
+    phase: Phase,
+    flash_ver: String,
+    /// Cancelled when it has to make room for a younger one; left once it publishes.
+    waiting: Option<super::listener::WaitingGuard>,
+    /// Milliseconds by which the publisher is ahead of the clock.
+    ahead_ms: u64,
+    batch: Vec<Message>,
+}
+
+/// What to do after the session was drained.
+struct Drained {
+    deadline_ms: Option<u64>,
+    closed: Option<String>,
+}
+
+impl Connection {
+    pub(super) fn new(ingest: Arc<Ingest>, address: SocketAddr, waiting: super::listener::WaitingGuard) -> Self {
+        let session = Session::new(Config::PUBLIC, ingest.clock().now_ms());
+        Self {
+            ingest,
+            address,
+            session,
+            phase: Phase::Waiting,
+            flash_ver: String::new(),
+            waiting: Some(waiting),
+            ahead_ms: 0,
+            batch: Vec::new(),
+        }
+    }
+
+    /// Runs to the end of the connection. Says in words why it ended.
+    pub(super) async fn run(mut self, mut socket: TcpStream) -> anyhow::Result<String> {
+        let result = self.pump(&mut socket).await;
+        if let Phase::Publishing { stream, ticket } = &self.phase {
+            stream.unpublish(ticket.id);
+        }
+        result
+    }
+
+    async fn pump(&mut self, socket: &mut TcpStream) -> anyhow::Result<String> {
+        let evicted = self.waiting.as_ref().map_or_else(CancellationToken::new, |w| w.evicted());
+        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        loop {
+            let Drained { deadline_ms, closed } = self.drain(socket).await?;
+            if let Some(reason) = closed {
+                crate::socket::close(socket).await;
+                return Ok(reason);
+            }
+            let clock = self.ingest.clock();
+            let pause_ms = self.ahead_ms.saturating_sub(AHEAD_MS_MAX).min(AHEAD_PAUSE_MS_MAX);
+            if buffer.capacity() < READ_BYTES / 4 {
+                buffer.reserve(READ_BYTES);
+            }
+            tokio::select! {
+                read = socket.read_buf(&mut buffer), if pause_ms == 0 => {
+                    let count = read.context("failed to read from the publisher")?;
+                    let now_ms = clock.now_ms();
+                    if count == 0 {
+                        self.session.handle_end();
+                    } else {
+                        // After its end the session ignores what still comes.
+                        let _ = self.session.handle_bytes(now_ms, buffer.split().freeze());
+                    }
+                }
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)), if pause_ms > 0 => self.flush(),
+                () = clock.until(deadline_ms) => {
+                    self.session.handle_timeout(clock.now_ms());
+                }
+                dismissal = dismissed(&mut self.phase) => self.dismiss(&dismissal),
+                () = evicted.cancelled(), if self.waiting.is_some() => {
+                    return Ok("made room for a younger connection".to_owned());
+                }
+            }
+        }
+    }
+
+    /// Drains the session: sends what it wants sent, acts on its events.
+    async fn drain(&mut self, socket: &mut TcpStream) -> anyhow::Result<Drained> {
+        let mut closed = None;
+        loop {
+            match self.session.poll() {
+                Output::Send(bytes) => {
+                    tokio::time::timeout(WRITE_STALL, socket.write_all(&bytes))
+                        .await
+                        .context("the publisher takes no answer")?
+                        .context("failed to write to the publisher")?;
+                }
+                Output::Event(Event::Closed(reason)) => closed = Some(reason.to_string()),
+                Output::Event(event) => self.act(event),
+                Output::Wait(deadline_ms) => {
+                    self.flush();
+                    return Ok(Drained { deadline_ms, closed });
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, event: Event) {
+        match event {
+            Event::Connect { flash_ver, .. } => self.flash_ver = flash_ver,
+            Event::Publish { app, stream, query } => self.publish(&app, &stream, query.as_deref()),
+            Event::Play { .. } => {
+                self.refuse("NetStream.Play.Failed", "PlayAtIngest", "this is an ingest: play from an edge");
+            }
+            Event::Media { track, timestamp, body } => {
+                self.batch.push(Message::Media { track, stamp: timestamp, body });
+            }
+            Event::Metadata(payload) => self.batch.push(Message::Metadata(payload)),
+            Event::Data(_) | Event::Closed(_) => {}
+            Event::Ended => {
+                self.flush();
+                if let Phase::Publishing { stream, ticket } = std::mem::replace(&mut self.phase, Phase::Waiting) {
+                    tracing::info!(stream = stream.name(), peer = %self.address, "the publisher ended its stream");
+                    stream.unpublish(ticket.id);
+                }
+            }
+        }
+    }
+
+    /// Hands over what has gathered.
+    fn flush(&mut self) {
+        if let Phase::Publishing { stream, ticket } = &self.phase {
+            self.ahead_ms = stream.messages(ticket.id, self.batch.drain(..));
+        } else {
+            self.ahead_ms = 0;
+            self.batch.clear();
+        }
+    }
+
+    fn publish(&mut self, app: &str, name: &str, query: Option<&str>) {
+        const BAD_NAME: &str = "NetStream.Publish.BadName";
+        if self.ingest.stopping() {
+            return self.refuse(BAD_NAME, "Stopping", "this ingest is stopping, connect again");
+        }
+        if app != PUBLISH_APP {
+            let text = format!("publish to the application {PUBLISH_APP}: rtmp://HOST/{PUBLISH_APP}/STREAM?key=KEY");
+            return self.refuse(BAD_NAME, "UnknownApplication", &text);
+        }
+        let Some(stream) = self.ingest.stream(name) else {
+            return self.refuse(BAD_NAME, "UnknownStream", "this event has no stream of that name");
+        };
+        let Some(key) = query.and_then(key_of) else {
+            return self.refuse(BAD_NAME, "MissingKey", "no key: publish to STREAM?key=KEY");
+        };
+        if !self.ingest.keys().accepts(name, key.as_bytes()) {
+            return self.refuse(BAD_NAME, "WrongKey", "the key is not one of this stream");
+        }
+        let Ok(ticket) = stream.publish(self.address, &self.flash_ver) else {
+            return self.refuse(BAD_NAME, "PublisherConflict", "another encoder publishes this stream");
+        };
+        let accepted = self.session.accept_publish(self.ingest.clock().now_ms());
+        self.waiting = None;
+        tracing::info!(stream = name, peer = %self.address, encoder = self.flash_ver, "publishing");
+        self.phase = Phase::Publishing { stream, ticket };
+        if accepted.is_err() {
+            self.session.handle_end();
+        }
+    }
+
+    fn refuse(&mut self, code: &str, reason: &'static str, words: &str) {
+        self.ingest.count_refused(reason);
+        tracing::warn!(peer = %self.address, reason, "publisher refused: {words}");
+        // It fails only if the session is over already.
+        let _ = self.session.reject(code, words);
+    }
+
+    /// The stream no longer wants this publisher.
+    fn dismiss(&mut self, dismissal: &Dismissal) {
+        let (name, words) = match dismissal {
+            Dismissal::Replaced(words) => ("Replaced", words),
+            Dismissal::Refused(name, words) => (*name, words),
+        };
+        if let Phase::Publishing { stream, .. } = std::mem::replace(&mut self.phase, Phase::Waiting) {
+            tracing::warn!(stream = stream.name(), peer = %self.address, reason = name, "publisher closed: {words}");
+            if let Dismissal::Refused(..) = dismissal {
+                self.ingest.count_refused(name);
+            }
+        }
+        let _ = self.session.close("NetStream.Publish.BadName", words);
+    }
+}
+
+/// The key of a query such as `key=KEY&more=x`, with percent signs resolved.
+fn key_of(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|h| std::str::from_utf8(h).ok());
+        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+async fn dismissed(phase: &mut Phase) -> Dismissal {
+    match phase {
+        Phase::Waiting => std::future::pending().await,
+        Phase::Publishing { ticket, .. } => {
+            // The sender goes without a word only when the stream was removed from the event.
+            (&mut ticket.dismissed).await.unwrap_or_else(|_| Dismissal::Replaced("the stream was removed".to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_in_a_query() {
+        for (query, key) in [
+            ("key=abc", Some("abc")),
+            ("user=x&key=a%2Fb%zz%", Some("a/b%zz%")),
+            ("key=", Some("")),
+            ("monkey=abc", None),
+            ("key=%ff", None),
+        ] {
+            assert_eq!(key_of(query).as_deref(), key, "{query}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The publish port: accepts connections within limits and gives each a task.
+
+use super::Ingest;
+use super::admission::{Admission, Waiting, WaitingId};
+use super::connection::Connection;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// After a failed accept (out of files, most likely) this long passes until the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// All connections that have not published yet.
+#[derive(Default)]
+pub(super) struct Lobby {
+    inner: Mutex<LobbyState>,
+}
+
+#[derive(Default)]
+struct LobbyState {
+    waiting: Waiting,
+    evict: BTreeMap<WaitingId, CancellationToken>,
+}
+
+/// A place in the lobby; dropping it frees the place.
+pub(super) struct WaitingGuard {
+    lobby: Arc<Lobby>,
+    id: WaitingId,
+    evicted: CancellationToken,
+}
+
+impl WaitingGuard {
+    /// Cancelled when the connection has to make room.
+    pub(super) fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
+    }
+}
+
+impl Drop for WaitingGuard {
+    fn drop(&mut self) {
+        let mut lobby = self.lobby.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        lobby.waiting.leave(self.id);
+        lobby.evict.remove(&self.id);
+    }
+}
+
+impl Lobby {
+    fn arrive(self: &Arc<Self>, address: std::net::IpAddr) -> Option<WaitingGuard> {
+        let mut lobby = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match lobby.waiting.arrive(address) {
+            Admission::Refused => None,
+            Admission::Admitted { id, evicted } => {
+                if let Some(token) = evicted.and_then(|id| lobby.evict.remove(&id)) {
+                    token.cancel();
+                }
+                let evicted = CancellationToken::new();
+                lobby.evict.insert(id, evicted.clone());
+                Some(WaitingGuard { lobby: self.clone(), id, evicted })
+            }
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).waiting.len()
+    }
+}
+
+/// Accepts until `shutdown`; connections run on in `tasks`.
+pub(super) async fn run(ingest: Arc<Ingest>, listener: TcpListener, tasks: TaskTracker, shutdown: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => return,
+        };
+        match accepted {
+            Ok((socket, address)) => {
+                let Some(waiting) = ingest.lobby().arrive(address.ip()) else {
+                    ingest.count_refused("TooManyConnections");
+                    tracing::debug!(peer = %address, "connection refused: too many from this address");
+                    continue;
+                };
+                let connection = Connection::new(ingest.clone(), address, waiting);
+                tasks.spawn(serve(connection, socket, address));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a publisher");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(connection: Connection, socket: TcpStream, address: std::net::SocketAddr) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
+    }
+    match connection.run(socket).await {
+        Ok(reason) => tracing::info!(peer = %address, "connection ended: {reason}"),
+        Err(error) => tracing::info!(peer = %address, "connection ended: {error:#}"),
+    }
+}

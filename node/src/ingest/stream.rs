@@ -1,0 +1,398 @@
+//! One stream at the ingest: the pure [`live::Ingest`] under a short lock, and who waits for it.
+//!
+//! Publishers, links and forwards call in; a driver task per stream moves its time on and tells readers of the ring, at
+//! most once in [`MERGE`], that there is more. No lock is held across an await.
+
+use super::publisher::{self, Publisher};
+use super::takeover::{Decision, Takeovers};
+use crate::clock::Clock;
+use bytes::Bytes;
+use lectern_api::node_config::IngestConfig;
+use lectern_api::node_status::IngestStream;
+use lectern_media::live::ingest::{Cutting, Output, Settings};
+use lectern_media::live::ring::{Behind, Item, Seq};
+use lectern_media::live::{self, LinkId};
+use lectern_media::relay::{IngestId, RelayMessage};
+use lectern_media::track::{Track, TrackSet};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Messages for the relays are merged for this long into one write (design section 4.9).
+pub const MERGE: Duration = Duration::from_millis(20);
+/// A refused publisher is reported for this long.
+const REFUSAL_SHOWN_MS: u64 = 60_000;
+/// Longest target duration in milliseconds (design section 4.4).
+const TARGET_MS_MAX: u64 = 10_000;
+
+/// One message of a publisher.
+#[derive(Debug)]
+pub enum Message {
+    /// Audio or video.
+    Media {
+        /// Which.
+        track: Track,
+        /// RTMP time stamp.
+        stamp: u32,
+        /// FLV tag body.
+        body: Bytes,
+    },
+    /// `onMetaData`, AMF0.
+    Metadata(Bytes),
+}
+
+/// A link may start: what goes first, and where in the ring it continues.
+#[derive(Debug)]
+pub struct Opened {
+    /// Announcement, and the epoch in force at `from`.
+    pub preamble: Vec<RelayMessage>,
+    /// Position in the ring.
+    pub from: Seq,
+}
+
+/// Why a newcomer may not publish.
+#[derive(Debug)]
+pub struct Conflict;
+
+/// Why a publisher has to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dismissal {
+    /// Another one took over, or another ingest did; in words for the encoder.
+    Replaced(String),
+    /// It sends what is not accepted; the name under which it is counted, and words.
+    Refused(&'static str, String),
+}
+
+/// See the module.
+pub struct Stream {
+    name: String,
+    clock: Clock,
+    state: Mutex<State>,
+    changed: Notify,
+    position: watch::Sender<Seq>,
+    removed: CancellationToken,
+}
+
+struct State {
+    live: live::Ingest,
+    opening: BTreeMap<LinkId, oneshot::Sender<Opened>>,
+    publisher: Option<Publisher>,
+    takeovers: Takeovers,
+    /// When and why a publisher was last refused.
+    refusal: Option<(u64, String)>,
+    idle_since_ms: Option<u64>,
+    segment_ms: u64,
+    max_bitrate: u64,
+}
+
+impl Stream {
+    /// A stream of the ingest process `ingest`.
+    #[must_use]
+    pub fn new(name: &str, ingest: IngestId, config: &IngestConfig, clock: Clock) -> Arc<Self> {
+        let (cutting, now_ms) = (cutting(config), clock.now_ms());
+        let end_after_ms = config.hls.end_after_ms;
+        let settings = Settings { ingest, cutting, end_after_ms, ring_bytes_max: ring_bytes_max(config) };
+        let state = State {
+            live: live::Ingest::new(settings, now_ms),
+            opening: BTreeMap::new(),
+            publisher: None,
+            takeovers: Takeovers::default(),
+            refusal: None,
+            idle_since_ms: Some(now_ms),
+            segment_ms: config.hls.segment_ms,
+            max_bitrate: config.max_bitrate,
+        };
+        let (position, _) = watch::channel(0);
+        Arc::new(Self {
+            name: name.to_owned(),
+            clock,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            position,
+            removed: CancellationToken::new(),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The configuration changed: what is said of segments holds from the next epoch on.
+    pub fn configure(&self, config: &IngestConfig) {
+        self.with(|state, _| {
+            state.segment_ms = config.hls.segment_ms;
+            state.max_bitrate = config.max_bitrate;
+            state.live.configure(cutting(config), config.hls.end_after_ms);
+        });
+    }
+
+    /// Somebody with the right key wants to publish.
+    ///
+    /// # Errors
+    /// [`Conflict`] if the publisher that is there stays.
+    pub fn publish(&self, address: SocketAddr, flash_ver: &str) -> Result<publisher::Ticket, Conflict> {
+        self.with(|state, now_ms| {
+            match state.takeovers.decide(now_ms, state.publisher.as_ref().map(Publisher::last_ms)) {
+                Decision::Accept => {}
+                Decision::TakeOver => {
+                    let reason = format!("another publisher from {address} took over");
+                    state.dismiss(now_ms, Dismissal::Replaced(reason));
+                }
+                Decision::Conflict => {
+                    state.refusal = Some((now_ms, format!("PublisherConflict ({address} was refused)")));
+                    return Err(Conflict);
+                }
+            }
+            let (publisher, ticket) = Publisher::new(address, flash_ver, now_ms, state.segment_ms);
+            state.publisher = Some(publisher);
+            state.idle_since_ms = None;
+            state.live.publish(now_ms);
+            Ok(ticket)
+        })
+    }
+
+    /// Messages of the publisher with this ticket, in order. Returns by how many milliseconds it is ahead of the clock;
+    /// messages of one that was dismissed are ignored.
+    pub fn messages(&self, id: publisher::Id, messages: impl IntoIterator<Item = Message>) -> u64 {
+        self.with(|state, now_ms| {
+            for message in messages {
+                let Some(publisher) = state.publisher.as_mut().filter(|p| p.id() == id) else { return 0 };
+                match message {
+                    Message::Media { track, stamp, body } => {
+                        match publisher.message(now_ms, track, stamp, &body) {
+                            Ok(true) => state.live.message(now_ms, track, stamp, body),
+                            Ok(false) => {}
+                            Err(dismissal) => {
+                                state.live.unpublish(now_ms);
+                                state.dismiss(now_ms, dismissal);
+                                return 0;
+                            }
+                        }
+                    }
+                    Message::Metadata(payload) => {
+                        publisher.metadata(&payload);
+                        state.live.metadata(payload);
+                    }
+                }
+            }
+            if let Some(dismissal) = state.publisher.as_ref().and_then(|p| p.above(now_ms, state.max_bitrate)) {
+                state.live.unpublish(now_ms);
+                state.dismiss(now_ms, dismissal);
+            }
+            state.live.ahead_ms(now_ms)
+        })
+    }
+
+    /// The publisher with this ticket is gone.
+    pub fn unpublish(&self, id: publisher::Id) {
+        self.with(|state, now_ms| {
+            if state.publisher.as_ref().is_some_and(|p| p.id() == id) {
+                state.publisher = None;
+                state.idle_since_ms = Some(now_ms);
+                state.live.unpublish(now_ms);
+            }
+        });
+    }
+
+    /// Cancelled when the event no longer has this stream.
+    #[must_use]
+    pub fn removed(&self) -> CancellationToken {
+        self.removed.clone()
+    }
+
+    /// The event no longer has this stream.
+    pub fn remove(&self) {
+        self.dismiss("this event no longer has the stream");
+        self.removed.cancel();
+    }
+
+    /// Whoever publishes is told why and closed; the epoch is closed with a mark.
+    pub fn dismiss(&self, words: &str) {
+        self.with(|state, now_ms| {
+            if state.publisher.is_some() {
+                state.live.unpublish(now_ms);
+                state.dismiss(now_ms, Dismissal::Replaced(words.to_owned()));
+            }
+        });
+    }
+
+    /// How many edges are expected to greet, as far as known at the start.
+    pub fn expect_greetings(&self, edges: usize) {
+        self.with(|state, now_ms| state.live.expect_greetings(now_ms, edges));
+    }
+
+    /// A message of an edge on `link`. A greeting is answered through the receiver that it returns.
+    pub fn edge_says(&self, link: LinkId, message: RelayMessage) -> Option<oneshot::Receiver<Opened>> {
+        self.with(|state, now_ms| match message {
+            RelayMessage::Greeting(greeting) => {
+                let (sender, opened) = oneshot::channel();
+                state.opening.insert(link, sender);
+                state.live.greeting(now_ms, link, greeting);
+                Some(opened)
+            }
+            RelayMessage::Outranked(outranked) => {
+                state.live.outranked(now_ms, &outranked);
+                None
+            }
+            RelayMessage::Missing(missing) => {
+                state.live.missing(link, &missing);
+                None
+            }
+            RelayMessage::Heartbeat(_)
+            | RelayMessage::Announcement(_)
+            | RelayMessage::Event(_)
+            | RelayMessage::Epoch(_)
+            | RelayMessage::Mark(_)
+            | RelayMessage::End(_)
+            | RelayMessage::Life(_) => None,
+        })
+    }
+
+    /// The connection of `link` is gone.
+    pub fn link_closed(&self, link: LinkId) {
+        self.with(|state, _| {
+            state.opening.remove(&link);
+            state.live.link_closed(link);
+        });
+    }
+
+    /// Copies items of the ring out, from `from` on.
+    ///
+    /// # Errors
+    /// [`Behind`] if the ring has gone on without this reader.
+    pub fn read(&self, from: Seq, items_max: usize, items: &mut Vec<Arc<Item>>) -> Result<(), Behind> {
+        let state = self.lock();
+        items.extend(state.live.ring().read(from, items_max)?.cloned());
+        Ok(())
+    }
+
+    /// The position after the newest item.
+    #[must_use]
+    pub fn end(&self) -> Seq {
+        self.lock().live.ring().end()
+    }
+
+    /// Milliseconds of media between `from` and the end of the ring.
+    #[must_use]
+    pub fn lag_ms(&self, from: Seq) -> u64 {
+        self.lock().live.ring().lag_ms(from)
+    }
+
+    /// Tells of growth of the ring, merged.
+    #[must_use]
+    pub fn position(&self) -> watch::Receiver<Seq> {
+        self.position.subscribe()
+    }
+
+    /// Configurations in force, if an epoch is open.
+    #[must_use]
+    pub fn tracks(&self) -> Option<TrackSet> {
+        self.lock().live.tracks().cloned()
+    }
+
+    /// Bytes in the ring.
+    #[must_use]
+    pub fn ring_bytes(&self) -> usize {
+        self.lock().live.ring().bytes()
+    }
+
+    /// Segments that ended without a key frame.
+    #[must_use]
+    pub fn forced_cuts(&self) -> u64 {
+        self.lock().live.forced_cuts()
+    }
+
+    /// What `/status` says of it.
+    #[must_use]
+    pub fn status(&self) -> IngestStream {
+        let now_ms = self.clock.now_ms();
+        let state = self.lock();
+        let mut status = IngestStream {
+            idle_since_ms: state.idle_since_ms,
+            epoch: state.live.open_epoch(),
+            last_msn: state.live.ledger().last().map(|e| e.msn),
+            ..IngestStream::default()
+        };
+        if let Some(publisher) = &state.publisher {
+            publisher.status(now_ms, &mut status);
+        }
+        if let Some((at_ms, words)) = &state.refusal
+            && now_ms.saturating_sub(*at_ms) < REFUSAL_SHOWN_MS
+        {
+            status.warnings.push(words.clone());
+        }
+        status
+    }
+
+    /// Moves the stream's time on and tells readers of growth, until `shutdown`.
+    pub async fn drive(self: Arc<Self>, shutdown: CancellationToken) {
+        loop {
+            let wake = self.lock().live.next_wake();
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = self.clock.until(wake) => self.with(|state, now_ms| state.live.tick(now_ms)),
+                () = shutdown.cancelled() => return,
+            }
+            let end = self.end();
+            let grown = self.position.send_if_modified(|position| std::mem::replace(position, end) != end);
+            if grown {
+                tokio::time::sleep(MERGE).await;
+            }
+        }
+    }
+
+    /// One change under the lock, then what it asks for.
+    fn with<R>(&self, change: impl FnOnce(&mut State, u64) -> R) -> R {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.lock();
+        let result = change(&mut state, now_ms);
+        while let Some(output) = state.live.poll() {
+            match output {
+                Output::Open { link, preamble, from } => {
+                    // A link that is gone by now has dropped its receiver.
+                    let _ = state.opening.remove(&link).map(|sender| sender.send(Opened { preamble, from }));
+                }
+                Output::ClosePublisher { reason } => {
+                    state.dismiss(now_ms, Dismissal::Replaced(reason));
+                }
+                Output::Note(note) => tracing::info!(stream = self.name, "{note}"),
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic of another task must not take the stream with it; the state is whole between calls.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The publisher has to go. The caller has told the live machine.
+    fn dismiss(&mut self, now_ms: u64, dismissal: Dismissal) {
+        let Some(publisher) = self.publisher.take() else { return };
+        self.idle_since_ms = Some(now_ms);
+        if let Dismissal::Refused(name, words) = &dismissal {
+            self.refusal = Some((now_ms, format!("{name} ({words})")));
+        }
+        publisher.dismiss(dismissal);
+    }
+}
+
+fn cutting(config: &IngestConfig) -> Cutting {
+    Cutting { segment_ms: config.hls.segment_ms, window: config.hls.window }
+}
+
+/// The ring has to cover the longest list that the settings allow, and two segments more, at the highest accepted bit
+/// rate. It is a cap: what lies before the list is forgotten anyway.
+fn ring_bytes_max(config: &IngestConfig) -> usize {
+    let list_ms = (config.hls.segment_ms * u64::from(config.hls.window)).max(4 * TARGET_MS_MAX);
+    usize::try_from(config.max_bitrate / 8 * (list_ms + 2 * TARGET_MS_MAX) / 1_000).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,46 @@
+//! TCP as relays, forwards and publishers need it: dialled with limits, closed without losing the last words.
+
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An address that does not answer within this is tried again.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// What was sent and is not acknowledged for this long ends the connection (design section 6, lost nodes).
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(3);
+/// A peer gets this long to read the last words and close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a peer still sends meanwhile is thrown away, up to so many bytes.
+const CLOSE_BYTES_MAX: usize = 4 << 20;
+
+/// Connects for sending media.
+pub(crate) async fn dial(peer: SocketAddr) -> anyhow::Result<TcpStream> {
+    let socket = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(peer))
+        .await
+        .with_context(|| format!("failed to connect within {} s", CONNECT_TIMEOUT.as_secs()))?
+        .context("failed to connect")?;
+    socket.set_nodelay(true).context("failed to set TCP_NODELAY")?;
+    socket2::SockRef::from(&socket)
+        .set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))
+        .context("failed to set TCP_USER_TIMEOUT")?;
+    Ok(socket)
+}
+
+/// Closes so that what was written arrives: a socket dropped with unread input sends a reset, which may overtake it.
+pub(crate) async fn close(socket: &mut TcpStream) {
+    let goodbye = async {
+        socket.shutdown().await?;
+        let (mut buffer, mut seen) = (vec![0; 16 << 10], 0);
+        while seen < CLOSE_BYTES_MAX {
+            match socket.read(&mut buffer).await? {
+                0 => break,
+                count => seen += count,
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Whatever fails here, the connection is over.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+}
