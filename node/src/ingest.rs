@@ -2,10 +2,11 @@
 //!
 //! [`run`] wires the parts. They meet in [`Ingest`]: streams by name, keys, what edges are told of the event.
 
-use crate::admin::{self, Metric};
+use crate::admin;
 use crate::clock::Clock;
 use crate::config::Source;
 use crate::discovery;
+use crate::forward::{self, Forwards};
 use crate::keys::PublishKeys;
 use crate::relay_out::{self, Relays};
 use anyhow::Context;
@@ -55,6 +56,7 @@ pub struct Ingest {
     refused: Mutex<BTreeMap<&'static str, u64>>,
     lobby: Arc<listener::Lobby>,
     relays: Relays,
+    forwards: Forwards,
     stop: CancellationToken,
     /// Ends what runs until the very end: drivers of streams.
     end: CancellationToken,
@@ -78,6 +80,7 @@ impl Ingest {
             refused: Mutex::default(),
             lobby: Arc::default(),
             relays: Relays::default(),
+            forwards: Forwards::default(),
             stop,
             end: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -129,6 +132,11 @@ impl Ingest {
     /// All links.
     pub fn relays(&self) -> &Relays {
         &self.relays
+    }
+
+    /// All forwards.
+    pub fn forwards(&self) -> &Forwards {
+        &self.forwards
     }
 
     /// SIGTERM came.
@@ -260,6 +268,7 @@ impl Running {
         tasks.spawn(listener::run(ingest.clone(), rtmp, tasks.clone(), shutdown.clone()));
         tasks.spawn(reload::run(ingest.clone(), source, shutdown));
         tasks.spawn(relay_out::run(ingest.clone(), peers, links.clone(), flush.clone()));
+        tasks.spawn(forward::run(ingest.clone(), links.clone(), flush.clone()));
         let status = Arc::new(status::Status::new(ingest.clone()));
         let router = admin::router(status, ingest.end.clone());
         let end = ingest.end.clone();

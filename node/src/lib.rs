@@ -18,6 +18,7 @@ pub mod counting;
 pub mod discovery;
 pub mod drain;
 pub mod edge;
+pub mod forward;
 pub mod http;
 pub mod ingest;
 pub mod keys;

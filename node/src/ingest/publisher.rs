@@ -2,11 +2,11 @@
 
 use super::measure::{Kind, Measure};
 use super::stream::Dismissal;
+use bytes::Bytes;
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
 use lectern_media::track::{Class, Track, classify};
 use lectern_media::{aac, avc};
-use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;

@@ -41,7 +41,8 @@ fn look(ingest: &Arc<Ingest>, source: &Source) -> Option<String> {
     // What sockets and identities were made from does not change while the process lives.
     let fixed = (&now.listen, &now.event, &now.seed_file, &now.discovery);
     let problem = (fixed != (&next.listen, &next.event, &next.seed_file, &next.discovery)).then(|| {
-        "listening addresses, event, seed or discovery changed: that takes effect when the ingest starts again".to_owned()
+        "listening addresses, event, seed or discovery changed: that takes effect when the ingest starts again"
+            .to_owned()
     });
     next.listen = now.listen;
     next.event.clone_from(&now.event);

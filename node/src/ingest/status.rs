@@ -73,8 +73,7 @@ const WAITING: Metric = Metric {
 };
 
 /// What an ingest tells Prometheus.
-pub const METRICS: &[Metric] =
-    &[BUILD, LIVE, BIT_RATE, FRAME_RATE, GOP, WARNING, RING, LINKS, LAG, REFUSED, WAITING];
+pub const METRICS: &[Metric] = &[BUILD, LIVE, BIT_RATE, FRAME_RATE, GOP, WARNING, RING, LINKS, LAG, REFUSED, WAITING];
 
 /// See the module.
 pub(super) struct Status {
@@ -99,7 +98,7 @@ impl Status {
             key_problems: keys.problems().to_vec(),
             streams: streams.iter().map(|(name, stream)| (name.clone(), stream.status())).collect(),
             relays: ingest.relays().status(|stream, at| streams.get(stream).map_or(0, |s| s.lag_ms(at))),
-            forwards: Vec::new(),
+            forwards: ingest.forwards().status(),
             refused: refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
         }
     }

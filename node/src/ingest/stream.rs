@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use bytes::Bytes;
 use lectern_api::node_config::IngestConfig;
 use lectern_api::node_status::IngestStream;
+use lectern_media::ledger::EpochId;
 use lectern_media::live::ingest::{Cutting, Output, Settings};
 use lectern_media::live::ring::{Behind, Item, Seq};
 use lectern_media::live::{self, LinkId};
@@ -51,6 +52,17 @@ pub struct Opened {
     pub preamble: Vec<RelayMessage>,
     /// Position in the ring.
     pub from: Seq,
+}
+
+/// Where a forward begins.
+#[derive(Debug)]
+pub struct Start {
+    /// Position in the ring.
+    pub position: Seq,
+    /// The open epoch.
+    pub epoch: EpochId,
+    /// Configurations in force.
+    pub tracks: TrackSet,
 }
 
 /// Why a newcomer may not publish.
@@ -163,17 +175,15 @@ impl Stream {
             for message in messages {
                 let Some(publisher) = state.publisher.as_mut().filter(|p| p.id() == id) else { return 0 };
                 match message {
-                    Message::Media { track, stamp, body } => {
-                        match publisher.message(now_ms, track, stamp, &body) {
-                            Ok(true) => state.live.message(now_ms, track, stamp, body),
-                            Ok(false) => {}
-                            Err(dismissal) => {
-                                state.live.unpublish(now_ms);
-                                state.dismiss(now_ms, dismissal);
-                                return 0;
-                            }
+                    Message::Media { track, stamp, body } => match publisher.message(now_ms, track, stamp, &body) {
+                        Ok(true) => state.live.message(now_ms, track, stamp, body),
+                        Ok(false) => {}
+                        Err(dismissal) => {
+                            state.live.unpublish(now_ms);
+                            state.dismiss(now_ms, dismissal);
+                            return 0;
                         }
-                    }
+                    },
                     Message::Metadata(payload) => {
                         publisher.metadata(&payload);
                         state.live.metadata(payload);
@@ -289,10 +299,12 @@ impl Stream {
         self.position.subscribe()
     }
 
-    /// Configurations in force, if an epoch is open.
+    /// Where a forward begins, if an epoch is open.
     #[must_use]
-    pub fn tracks(&self) -> Option<TrackSet> {
-        self.lock().live.tracks().cloned()
+    pub fn start(&self) -> Option<Start> {
+        let state = self.lock();
+        let (epoch, tracks) = (state.live.open_epoch()?, state.live.tracks()?.clone());
+        Some(Start { position: state.live.ring().end(), epoch, tracks })
     }
 
     /// Bytes in the ring.
