@@ -256,8 +256,8 @@ impl Running {
         let peers = discovery::start(&config.discovery, shutdown.clone())?;
         tracing::info!(
             event = config.event,
-            rtmp = %config.listen.rtmp,
-            admin = %config.listen.admin,
+            rtmp = %rtmp.local_addr().context("failed to read the address of the publish port")?,
+            admin = %admin_port.local_addr().context("failed to read the address of the admin port")?,
             streams = config.streams.len(),
             software = env!("CARGO_PKG_VERSION"),
             "ingest starts"

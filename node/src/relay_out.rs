@@ -53,7 +53,7 @@ impl Relays {
         by_peer.into_values().collect()
     }
 
-    /// How many links are open, how many connections there were, and the bytes handed to the sockets.
+    /// How many links are open, and how many there should be.
     #[must_use]
     pub fn totals(&self) -> Totals {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);

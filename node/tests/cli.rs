@@ -1,11 +1,13 @@
 //! The command line and the generated references: what `--help` says, exit codes, and documents that equal the code.
 //! `UPDATE=1` rewrites the documents.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use clap::CommandFactory;
 use lectern_api::node_config::{EdgeConfig, IngestConfig};
 use lectern_node::admin::Metric;
 use serde_json::Value;
 use std::fmt::Write;
+use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -30,6 +32,40 @@ fn exit_codes_tell_a_bad_configuration_from_a_failure() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(message.contains("failed to read configuration /nowhere/node.json: No such file"), "{message}");
+}
+
+#[test]
+fn sigterm_ends_an_ingest_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("node.json");
+    std::fs::write(folder.path().join("seed"), "0123456789abcdef").unwrap();
+    let text = serde_json::json!({
+        "event": "default/gala", "streams": [{"name": "hall-a"}], "seedFile": folder.path().join("seed"),
+        "discovery": {"type": "static", "peers": []},
+    });
+    std::fs::write(&config, text.to_string()).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lectern-node"))
+        .env_clear()
+        .env("LECTERN_CONFIG", &config)
+        .env("LECTERN_LISTEN_RTMP", "127.0.0.1:0")
+        .env("LECTERN_LISTEN_ADMIN", "127.0.0.1:0")
+        .env("LECTERN_LOG_FORMAT", "json")
+        .arg("ingest")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let started = lines.find_map(|line| {
+        let line: Value = serde_json::from_str(&line.unwrap()).expect("every line is JSON");
+        (line["message"] == "ingest starts").then_some(line)
+    });
+    let admin = started.unwrap()["admin"].as_str().unwrap().to_owned();
+    assert!(std::net::TcpStream::connect(admin).is_ok());
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    // The log ends when the process does.
+    assert!(lines.last().unwrap().unwrap().contains("stopped"));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

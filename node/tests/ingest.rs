@@ -1,4 +1,5 @@
 //! The ingest with real encoders, on real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use lectern_media::relay::RelayMessage;
 use serde_json::json;

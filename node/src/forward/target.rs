@@ -108,7 +108,7 @@ impl Target {
     /// The URL, read anew.
     async fn load(&self) -> Option<Url> {
         let folder = self.ingest.config().forward_dir.clone()?;
-        let path = Path::new(&folder).join(&self.set(|state| state.name.clone()));
+        let path = Path::new(&folder).join(self.set(|state| state.name.clone()));
         let content = tokio::task::spawn_blocking(move || crate::keys::read_secret(&path)).await.ok()?.ok();
         let url = content.map(|content| match std::str::from_utf8(trimmed(&content)) {
             Ok(text) => Url::parse(text.trim()).map_err(|error| error.to_string()),

@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 /// The application that encoders publish to (design section 2).
 pub const PUBLISH_APP: &str = "live";
-/// Read at once. A frame of a usual stream fits; larger ones take a few reads.
+/// Read at once from a publisher. A frame of a usual stream fits; larger ones take a few reads.
 const READ_BYTES: usize = 64 << 10;
+/// Read at once from somebody who has shown no key yet: there may be thousands.
+const READ_BYTES_WAITING: usize = 4 << 10;
 /// A peer that takes none of the few bytes we send for this long is gone (design section 9).
 const WRITE_STALL: Duration = Duration::from_secs(10);
 /// A publisher further ahead of the clock than this is read at real time (design section 4.1).
@@ -78,7 +80,7 @@ impl Connection {
 
     async fn pump(&mut self, socket: &mut TcpStream) -> anyhow::Result<String> {
         let evicted = self.waiting.as_ref().map_or_else(CancellationToken::new, |w| w.evicted());
-        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        let mut buffer = BytesMut::new();
         loop {
             let Drained { deadline_ms, closed } = self.drain(socket).await?;
             if let Some(reason) = closed {
@@ -87,8 +89,9 @@ impl Connection {
             }
             let clock = self.ingest.clock();
             let pause_ms = self.ahead_ms.saturating_sub(AHEAD_MS_MAX).min(AHEAD_PAUSE_MS_MAX);
-            if buffer.capacity() < READ_BYTES / 4 {
-                buffer.reserve(READ_BYTES);
+            let read_bytes = if self.waiting.is_some() { READ_BYTES_WAITING } else { READ_BYTES };
+            if buffer.capacity() < read_bytes / 4 {
+                buffer.reserve(read_bytes);
             }
             tokio::select! {
                 read = socket.read_buf(&mut buffer), if pause_ms == 0 => {
