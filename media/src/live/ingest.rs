@@ -155,6 +155,15 @@ impl Ingest {
         }
     }
 
+    /// The configurations of the open epoch.
+    #[must_use]
+    pub fn tracks(&self) -> Option<&TrackSet> {
+        match &self.source {
+            Source::Live(epoch) => Some(epoch.tracks()),
+            Source::Opening(_) | Source::Absent { .. } => None,
+        }
+    }
+
     /// Segments of the open epoch that ended without a key frame.
     #[must_use]
     pub fn forced_cuts(&self) -> u64 {
