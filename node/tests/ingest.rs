@@ -183,3 +183,25 @@ async fn an_edge_that_does_not_read_delays_nobody() {
     let other = status.relays.iter().find(|r| r.peer != good.address.to_string()).unwrap();
     assert!(!other.streams["hall-a"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_runs_ahead_is_read_at_real_time() {
+    let edge = FakeEdge::start().await;
+    let fleet = Fleet::start(&["hall-a"], &[edge.address], json!({})).await;
+    let since = std::time::Instant::now();
+    let newest = |told: &[Told]| {
+        told.iter()
+            .filter_map(|t| if let Told::Frame { stamp, .. } = t { Some(*stamp) } else { None })
+            .max()
+            .unwrap_or(0)
+    };
+    let encoder = Encoder::hurried(&fleet.url("hall-a"));
+    // It could send minutes in this time.
+    edge.until("more than five seconds", |told| newest(told) > 7_000).await;
+    let elapsed_ms = u32::try_from(since.elapsed().as_millis()).unwrap();
+    assert!(elapsed_ms > 1_000, "the first seven seconds of media took {elapsed_ms} ms");
+    // One read of the socket may hold a second or two of a small picture.
+    let ahead_ms = newest(&edge.told()).saturating_sub(elapsed_ms);
+    assert!(ahead_ms < 9_000, "{ahead_ms} ms ahead after {elapsed_ms} ms");
+    drop(encoder);
+}

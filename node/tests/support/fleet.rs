@@ -273,8 +273,19 @@ impl Encoder {
     }
 
     pub fn with(url: &str, codecs: &[&str]) -> Self {
+        Self::spawn(url, &["-re"], codecs)
+    }
+
+    /// Publishes as fast as it can.
+    pub fn hurried(url: &str) -> Self {
+        Self::spawn(url, &[], &["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac"])
+    }
+
+    fn spawn(url: &str, pace: &[&str], codecs: &[&str]) -> Self {
         let child = tokio::process::Command::new("ffmpeg")
-            .args(["-v", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25"])
+            .args(["-v", "error"])
+            .args(pace)
+            .args(["-f", "lavfi", "-i", "testsrc=size=320x180:rate=25"])
             .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100", "-shortest"])
             .args(codecs)
             .args(["-f", "flv", url])
