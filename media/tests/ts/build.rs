@@ -1,6 +1,7 @@
 //! Frames for the tests: real configurations, and FLV tag bodies with any content.
 
 use bytes::Bytes;
+use lectern_media::avc;
 use lectern_media::track::{Frame, Track, TrackSet};
 
 /// AVC sequence header of `testdata/bframes.flv`: High, level 1.3, 322x182, one SPS and one PPS.
@@ -52,4 +53,30 @@ pub fn annex_b(sets: &[Bytes], units: &[&[u8]]) -> Vec<u8> {
         bytes.extend_from_slice(unit);
     }
     bytes
+}
+
+/// What must come out of a video frame: `None` if it is not one that can be carried. By the description in `ts.rs` and
+/// the specifications, sharing no code with the muxer.
+pub fn expected_video(frame: &Frame, config: &avc::Config) -> Option<Vec<u8>> {
+    let [first, 1, _, _, _, access_unit @ ..] = &frame.body[..] else { return None };
+    let (extended, kind, codec) = (first >> 7, first >> 4 & 7, first & 15);
+    if frame.track != Track::Video || extended == 1 || kind == 5 || codec != 7 {
+        return None;
+    }
+    let mut units: Vec<&[u8]> = Vec::new();
+    let mut rest = access_unit;
+    while !rest.is_empty() {
+        let (length, behind) = rest.split_at_checked(usize::from(config.nal_length_size))?;
+        let length = length.iter().fold(0, |length, byte| length * 256 + usize::from(*byte));
+        let (unit, behind) = behind.split_at_checked(length)?;
+        units.extend((length > 0 && unit[0] & 31 != 9).then_some(unit));
+        rest = behind;
+    }
+    let random_access = kind == 1 || units.iter().any(|unit| unit[0] & 31 == 5);
+    let mut sets: Vec<Bytes> = Vec::new();
+    if random_access {
+        sets = [&config.sps[..], &config.sps_ext, &config.pps].concat();
+        units.retain(|unit| !(matches!(unit[0] & 31, 7 | 8 | 13) && sets.iter().any(|set| set == unit)));
+    }
+    (!units.is_empty()).then(|| annex_b(&sets, &units))
 }
