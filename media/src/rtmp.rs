@@ -15,7 +15,13 @@ pub mod limits;
 pub mod message;
 pub mod server;
 
+mod command;
+mod control;
+mod engine;
 mod event;
+mod handshake;
+mod payload;
+mod transport;
 
 pub use event::{Closed, SessionError, Waiting};
 pub use message::Message;

@@ -6,9 +6,12 @@ use crate::amf0;
 /// Why a session is over. Nothing comes out of it afterwards; the shell flushes what it was told to send and closes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
-    /// The peer closed the connection, or the shell said so.
-    #[error("connection closed")]
+    /// The peer closed the connection, or ended what it came for.
+    #[error("closed by the peer")]
     ByPeer,
+    /// The shell ended the session.
+    #[error("closed by this side")]
+    ByUs,
     /// The shell rejected a request, and the answer is on its way.
     #[error("rejected: {code}, {description}")]
     Rejected {

@@ -1,12 +1,20 @@
 //! One connection to a port of ours, from the first byte of the handshake: a publisher, a relay or a viewer.
 
 use super::chunk::Limits;
+use super::command;
+use super::control::user;
+use super::engine::server::{Engine, Outcome, RequestId};
 use super::limits;
-use super::{Closed, SessionError};
+use super::transport::{Step, Transport};
+use super::{Closed, SessionError, Waiting};
+use crate::amf0::Value;
 use crate::machine::Output;
 use crate::relay::LINK_DEAD_MS;
 use crate::track::Track;
 use bytes::Bytes;
+use std::collections::VecDeque;
+
+mod commands;
 
 /// What differs between our ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,33 +107,112 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Session {
     config: Config,
+    transport: Transport,
+    state: State,
+    events: VecDeque<Event>,
+    /// When the connection was made, or the last publish ended.
+    since_ms: u64,
+    /// When the last bytes came.
+    heard_ms: u64,
+}
+
+/// How far the peer has come. What it takes to go on is in the state.
+#[derive(Debug)]
+enum State {
+    /// Handshake, then `connect` is awaited.
+    Opening,
+    /// The shell is asked whether the peer may connect.
+    ConnectAsked { link: Link, request: RequestId, transaction: f64 },
+    /// `createStream` and a request are awaited.
+    Connected(Link),
+    /// The shell is asked whether the peer may publish or play.
+    Asked { link: Link, request: RequestId, purpose: Purpose, stream_id: u32 },
+    /// A publisher or a relay.
+    Publishing { link: Link, stream_id: u32 },
+    /// A viewer. It needs no engine any more, and there are thousands.
+    Playing { stream_id: u32 },
+    /// Over.
+    Closed,
+}
+
+/// A connected peer.
+#[derive(Debug)]
+struct Link {
+    engine: Engine,
+    app: String,
+    query: Option<String>,
+    /// Streams that were made: the ids are 1 to this.
+    streams: u32,
+}
+
+/// What a peer asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Publish,
+    Play,
 }
 
 impl Session {
     /// At the moment the connection was accepted. Times are any monotonic clock in milliseconds.
     #[must_use]
-    pub fn new(config: Config, _now_ms: u64) -> Self {
-        Self { config }
+    pub fn new(config: Config, now_ms: u64) -> Self {
+        Self {
+            config,
+            transport: Transport::server(now_ms),
+            state: State::Opening,
+            events: VecDeque::new(),
+            since_ms: now_ms,
+            heard_ms: now_ms,
+        }
     }
 
     /// Bytes came.
     ///
     /// # Errors
     /// [`SessionError::Closed`] after the session's end. What is wrong with the bytes comes as [`Event::Closed`].
-    pub fn handle_bytes(&mut self, _now_ms: u64, _bytes: Bytes) -> Result<(), SessionError> {
-        let _ = self.config;
+    pub fn handle_bytes(&mut self, now_ms: u64, bytes: Bytes) -> Result<(), SessionError> {
+        if matches!(self.state, State::Closed) {
+            return Err(SessionError::Closed);
+        }
+        self.heard_ms = now_ms;
+        if let Err(closed) = self.transport.handle_bytes(now_ms, bytes) {
+            self.end(closed);
+        }
         Ok(())
     }
 
     /// The time that `Wait` named came, or any other.
-    pub fn handle_timeout(&mut self, _now_ms: u64) {}
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        self.transport.set_now(now_ms);
+        if let Some((deadline_ms, what)) = self.deadline()
+            && now_ms >= deadline_ms
+        {
+            self.end(Closed::TimedOut { what });
+        }
+    }
 
     /// The peer closed its side.
-    pub fn handle_end(&mut self) {}
+    pub fn handle_end(&mut self) {
+        self.end(Closed::ByPeer);
+    }
 
     /// What to do next.
     pub fn poll(&mut self) -> Output<Event> {
-        Output::Wait(None)
+        loop {
+            if let Some(bytes) = self.transport.pop() {
+                return Output::Send(bytes);
+            }
+            if let Some(event) = self.events.pop_front() {
+                return Output::Event(event);
+            }
+            match self.step() {
+                Ok(Step::Event(event)) => return Output::Event(event),
+                Ok(Step::Quiet) => {}
+                Ok(Step::Starved) if self.transport.has_output() => {}
+                Ok(Step::Starved) => return Output::Wait(self.deadline().map(|(deadline_ms, _)| deadline_ms)),
+                Err(closed) => self.end(closed),
+            }
+        }
     }
 
     /// Answers `Connect` of a session that asks.
@@ -133,15 +220,33 @@ impl Session {
     /// # Errors
     /// [`SessionError::WrongState`] if nobody asked.
     pub fn accept_connect(&mut self) -> Result<(), SessionError> {
-        Err(SessionError::WrongState("accept"))
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::ConnectAsked { mut link, request, .. } => {
+                let outcome = link.engine.accept(request);
+                self.state = State::Connected(link);
+                self.answer(outcome);
+                Ok(())
+            }
+            other => self.not_now(other, "accept"),
+        }
     }
 
     /// Answers `Publish`: the limits for publishers hold from here on.
     ///
     /// # Errors
     /// [`SessionError::WrongState`] if nobody asked.
-    pub fn accept_publish(&mut self, _now_ms: u64) -> Result<(), SessionError> {
-        Err(SessionError::WrongState("accept"))
+    pub fn accept_publish(&mut self, now_ms: u64) -> Result<(), SessionError> {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Asked { mut link, request, purpose: Purpose::Publish, stream_id } => {
+                let outcome = link.engine.accept(request);
+                self.transport.set_limits(self.config.after_publish);
+                self.heard_ms = now_ms;
+                self.state = State::Publishing { link, stream_id };
+                self.answer(outcome);
+                Ok(())
+            }
+            other => self.not_now(other, "accept"),
+        }
     }
 
     /// Answers `Play`. After what `poll` gives to send now, the shell may write messages of its own: chunk stream 4
@@ -151,7 +256,16 @@ impl Session {
     /// # Errors
     /// [`SessionError::WrongState`] if nobody asked.
     pub fn accept_play(&mut self, _now_ms: u64) -> Result<(), SessionError> {
-        Err(SessionError::WrongState("accept"))
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Asked { mut link, request, purpose: Purpose::Play, stream_id } => {
+                let outcome = link.engine.accept(request);
+                self.transport.set_limits(self.config.after_play);
+                self.state = State::Playing { stream_id };
+                self.answer(outcome);
+                Ok(())
+            }
+            other => self.not_now(other, "accept"),
+        }
     }
 
     /// Refuses whatever was asked for, with a code such as `NetStream.Publish.BadName` and a sentence that the
@@ -159,30 +273,126 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::WrongState`] if nobody asked.
-    pub fn reject(&mut self, _code: &str, _description: &str) -> Result<(), SessionError> {
-        Err(SessionError::WrongState("reject"))
+    pub fn reject(&mut self, code: &str, description: &str) -> Result<(), SessionError> {
+        let error = command::status("error", code, description);
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::ConnectAsked { transaction, .. } => {
+                self.transport.send_command(0, "_error", transaction, Value::Null, &[error]);
+            }
+            // An `_error` of the engine would not do: encoders look for `onStatus` here.
+            State::Asked { stream_id, .. } => {
+                self.transport.send_command(stream_id, "onStatus", 0.0, Value::Null, &[error]);
+            }
+            other => return self.not_now(other, "reject"),
+        }
+        self.finish(Closed::Rejected { code: code.to_owned(), description: description.to_owned() });
+        Ok(())
     }
 
     /// Tells an accepted publisher or viewer a status and ends the session: `NetStream.Publish.BadName` for a
     /// publisher that another one took over from, `NetStream.Play.UnpublishNotify` for a viewer.
     ///
     /// # Errors
-    /// [`SessionError::Closed`].
-    pub fn close(&mut self, _code: &str, _description: &str) -> Result<(), SessionError> {
-        Err(SessionError::Closed)
+    /// [`SessionError::WrongState`] if nothing is accepted.
+    pub fn close(&mut self, code: &str, description: &str) -> Result<(), SessionError> {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Publishing { stream_id, .. } => {
+                let status = command::status("error", code, description);
+                self.transport.send_command(stream_id, "onStatus", 0.0, Value::Null, &[status]);
+            }
+            State::Playing { stream_id } => {
+                let status = command::status("status", code, description);
+                self.transport.send_user_control(user::STREAM_EOF, stream_id);
+                self.transport.send_command(stream_id, "onStatus", 0.0, Value::Null, &[status]);
+            }
+            other => return self.not_now(other, "close"),
+        }
+        self.finish(Closed::ByUs);
+        Ok(())
     }
 
     /// Sends a message on the accepted stream: data to a relay peer, or media to a viewer.
     ///
     /// # Errors
     /// [`SessionError::WrongState`] before anything is accepted.
-    pub fn send_message(&mut self, _kind: u8, _timestamp: u32, _body: &Bytes) -> Result<(), SessionError> {
-        Err(SessionError::WrongState("send"))
+    pub fn send_message(&mut self, kind: u8, timestamp: u32, body: &Bytes) -> Result<(), SessionError> {
+        match self.state {
+            State::Publishing { stream_id, .. } | State::Playing { stream_id } => {
+                self.transport.send(kind, stream_id, timestamp, body);
+                Ok(())
+            }
+            State::Closed => Err(SessionError::Closed),
+            State::Opening | State::ConnectAsked { .. } | State::Connected(_) | State::Asked { .. } => {
+                Err(SessionError::WrongState("send to"))
+            }
+        }
     }
 
-    /// The message stream that was accepted; 1 for viewers, always.
+    /// The message stream that was asked for or accepted, 0 before. For viewers it is always 1.
     #[must_use]
     pub fn stream_id(&self) -> u32 {
-        1
+        match self.state {
+            State::Asked { stream_id, .. } | State::Publishing { stream_id, .. } | State::Playing { stream_id } => {
+                stream_id
+            }
+            State::Opening | State::ConnectAsked { .. } | State::Connected(_) | State::Closed => 0,
+        }
+    }
+
+    /// Bytes received so far, handshake included: positions in errors and logs count from there.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.transport.received()
+    }
+
+    /// Reads on, unless an answer of the shell is awaited.
+    fn step(&mut self) -> Result<Step<Event>, Closed> {
+        match self.state {
+            State::ConnectAsked { .. } | State::Asked { .. } | State::Closed => Ok(Step::Starved),
+            State::Opening | State::Connected(_) | State::Publishing { .. } | State::Playing { .. } => {
+                match self.transport.next_message()? {
+                    Some(message) => self.handle_message(message).map(Step::from),
+                    None => Ok(Step::Starved),
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<(u64, Waiting)> {
+        match self.state {
+            State::Opening if !self.transport.is_open() => {
+                Some((self.since_ms + limits::HANDSHAKE_MS, Waiting::Handshake))
+            }
+            State::Opening | State::ConnectAsked { .. } | State::Connected(_) | State::Asked { .. } => {
+                Some((self.since_ms + limits::ACCEPT_MS, Waiting::Accept))
+            }
+            State::Publishing { .. } => Some((self.heard_ms + self.config.publisher_idle_ms, Waiting::Bytes)),
+            State::Playing { .. } | State::Closed => None,
+        }
+    }
+
+    fn answer(&mut self, outcome: Result<Outcome, Closed>) {
+        match outcome {
+            Ok(outcome) => self.transport.send_all(&outcome.messages),
+            Err(closed) => self.end(closed),
+        }
+    }
+
+    fn not_now(&mut self, state: State, what: &'static str) -> Result<(), SessionError> {
+        let closed = matches!(state, State::Closed);
+        self.state = state;
+        Err(if closed { SessionError::Closed } else { SessionError::WrongState(what) })
+    }
+
+    /// Ends the session, once.
+    fn end(&mut self, closed: Closed) {
+        if !matches!(self.state, State::Closed) {
+            self.finish(closed);
+        }
+    }
+
+    fn finish(&mut self, closed: Closed) {
+        self.state = State::Closed;
+        self.events.push_back(Event::Closed(closed));
     }
 }

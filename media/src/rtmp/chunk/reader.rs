@@ -168,10 +168,16 @@ impl Reader {
         }
     }
 
-    /// Bytes that are held: input not read yet and unfinished messages by their announced length.
+    /// Input that was not read yet.
     #[must_use]
-    pub fn pending_bytes(&self) -> usize {
-        self.pending + self.input.len() + self.carry.len()
+    pub fn unread_bytes(&self) -> usize {
+        self.input.len() + self.carry.len()
+    }
+
+    /// Unfinished messages, by the lengths that their headers announce.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> usize {
+        self.pending
     }
 
     #[cfg(test)]
@@ -255,7 +261,7 @@ impl Reader {
                 self.carry.clear();
                 return Some(header);
             }
-            let Some(&byte) = self.input.first() else { return None };
+            let &byte = self.input.first()?;
             self.carry.push(byte);
             self.input.advance(1);
         }

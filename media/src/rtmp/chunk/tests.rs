@@ -79,7 +79,7 @@ fn an_aborted_message_is_forgotten_and_the_next_one_is_whole() {
     let messages = read(&mut reader, &wire).expect("reads");
     assert_eq!(messages[0].kind, kind::ABORT);
     assert_eq!(messages[1..], [video(9, b"next")]);
-    assert_eq!(reader.pending_bytes(), 0);
+    assert_eq!((reader.unfinished_bytes(), reader.unread_bytes()), (0, 0));
 }
 
 /// A message of 300 bytes at a time that needs the extended field, with the field in type 3 chunks or without.
