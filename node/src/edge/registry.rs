@@ -27,8 +27,11 @@ pub struct Registry {
     siblings: Arc<Siblings>,
     inner: Mutex<Inner>,
     /// Fetches on demand under way: one for each segment, however many ask.
-    wanted: Mutex<HashMap<(String, SegmentName), Arc<OnceCell<Option<Bytes>>>>>,
+    wanted: Mutex<HashMap<(String, SegmentName), Fetching>>,
 }
+
+/// What a fetch brings, for all who wait for it.
+type Fetching = Arc<OnceCell<Option<Bytes>>>;
 
 #[derive(Debug, Default)]
 struct Inner {
