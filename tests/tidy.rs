@@ -3,7 +3,7 @@
 //! What the compiler and clippy can check is theirs (`[workspace.lints]`, clippy.toml); here is the rest.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read the tree must fail")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -170,6 +170,7 @@ fn no_file_is_dead() {
     let by_name: BTreeMap<&str, &Source> = sources.iter().map(|s| (s.name.as_str(), s)).collect();
     let manifests = ["api", "media", "node", "operator", "tests", "tests/crowd", "tests/kube"]
         .map(|c| std::fs::read_to_string(root().join(c).join("Cargo.toml")).expect("manifest is readable"));
+    let by_path: BTreeSet<String> = sources.iter().flat_map(named_by_path).collect();
     let is_used = |s: &Source| {
         let path = Path::new(&s.name);
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -182,6 +183,7 @@ fn no_file_is_dead() {
         let parents = [folder.with_extension("rs"), folder.join("lib.rs"), folder.join("main.rs")];
         let declared = format!("mod {stem};");
         is_root
+            || by_path.contains(&s.name)
             || parents.iter().any(|p| {
                 by_name
                     .get(p.to_string_lossy().as_ref())
@@ -190,6 +192,23 @@ fn no_file_is_dead() {
     };
     let dead: Vec<_> = sources.iter().filter(|s| !is_used(s)).map(|s| s.name.clone()).collect();
     report("every file belongs to a crate (no `mod` names these)", &dead);
+}
+
+/// The files that `#[path = "…"]` in a file names, from the root of the tree.
+fn named_by_path(source: &Source) -> Vec<String> {
+    let text = std::fs::read_to_string(&source.path).expect("readable");
+    let named = text.lines().filter_map(|line| line.trim().strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+    let resolve = |relative: &str| {
+        let mut path = Path::new(&source.name).parent().unwrap_or(Path::new("")).to_path_buf();
+        for part in relative.split('/') {
+            match part {
+                ".." => _ = path.pop(),
+                part => path.push(part),
+            }
+        }
+        path.to_string_lossy().into_owned()
+    };
+    named.map(resolve).collect()
 }
 
 #[test]
