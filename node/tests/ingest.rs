@@ -44,7 +44,9 @@ async fn a_real_encoder_reaches_every_edge_and_the_end_is_marked() {
     assert_eq!(stream.gop_ms, Some(1_000));
     let status = fleet.until("links", |s| s.relays.len() == 2 && s.relays.iter().all(|r| r.streams["hall-a"])).await;
     assert_eq!(status.keys["hall-a"], 1);
-    assert!(fleet.get("/metrics").await.contains("lectern_ingest_stream_live{stream=\"hall-a\"} 1\n"));
+    let metrics = fleet.get("/metrics").await;
+    assert!(metrics.contains("lectern_ingest_stream_live{stream=\"hall-a\"} 1\n"), "{metrics}");
+    assert!(!metrics.contains("lectern_ingest_stream_received_bytes_total{stream=\"hall-a\"} 0\n"), "{metrics}");
 
     encoder.finish().await;
     fleet.until_stream("hall-a", |s| !s.live && s.idle_since_ms.is_some()).await;

@@ -174,6 +174,9 @@ impl Connection {
         if self.ingest.stopping() {
             return self.refuse(BAD_NAME, "Stopping", "this ingest is stopping, connect again");
         }
+        if matches!(self.phase, Phase::Publishing { .. }) {
+            return self.refuse(BAD_NAME, "SecondPublish", "this connection publishes already");
+        }
         if app != PUBLISH_APP {
             let text = format!("publish to the application {PUBLISH_APP}: rtmp://HOST/{PUBLISH_APP}/STREAM?key=KEY");
             return self.refuse(BAD_NAME, "UnknownApplication", &text);

@@ -47,6 +47,18 @@ const RING: Metric = Metric {
     labels: &["stream"],
     help: "Media that is kept for edges that join.",
 };
+const RECEIVED: Metric = Metric {
+    name: "lectern_ingest_stream_received_bytes_total",
+    kind: Kind::Counter,
+    labels: &["stream"],
+    help: "Audio and video that publishers sent.",
+};
+const FORCED: Metric = Metric {
+    name: "lectern_ingest_stream_forced_cuts",
+    kind: Kind::Gauge,
+    labels: &["stream"],
+    help: "Segments of the current epoch that had to end without a key frame.",
+};
 const LINKS: Metric = Metric {
     name: "lectern_ingest_relay_links",
     kind: Kind::Gauge,
@@ -73,7 +85,8 @@ const WAITING: Metric = Metric {
 };
 
 /// What an ingest tells Prometheus.
-pub const METRICS: &[Metric] = &[BUILD, LIVE, BIT_RATE, FRAME_RATE, GOP, WARNING, RING, LINKS, LAG, REFUSED, WAITING];
+pub const METRICS: &[Metric] =
+    &[BUILD, LIVE, BIT_RATE, FRAME_RATE, GOP, WARNING, RING, RECEIVED, FORCED, LINKS, LAG, REFUSED, WAITING];
 
 /// See the module.
 pub(super) struct Status {
@@ -142,6 +155,8 @@ impl StatusSource for Status {
         }
         for (name, stream) in self.ingest.streams().iter() {
             out.add(&RING, &[name], stream.ring_bytes() as u64);
+            out.add(&RECEIVED, &[name], stream.received_bytes());
+            out.add(&FORCED, &[name], stream.forced_cuts());
         }
         let totals = self.ingest.relays().totals();
         out.add(&LINKS, &["open"], totals.open);

@@ -98,6 +98,8 @@ struct State {
     idle_since_ms: Option<u64>,
     segment_ms: u64,
     max_bitrate: u64,
+    /// Bytes of audio and video that publishers sent.
+    received_bytes: u64,
 }
 
 impl Stream {
@@ -116,6 +118,7 @@ impl Stream {
             idle_since_ms: Some(now_ms),
             segment_ms: config.hls.segment_ms,
             max_bitrate: config.max_bitrate,
+            received_bytes: 0,
         };
         let (position, _) = watch::channel(0);
         Arc::new(Self {
@@ -174,6 +177,9 @@ impl Stream {
         self.with(|state, now_ms| {
             for message in messages {
                 let Some(publisher) = state.publisher.as_mut().filter(|p| p.id() == id) else { return 0 };
+                if let Message::Media { body, .. } = &message {
+                    state.received_bytes += body.len() as u64;
+                }
                 match message {
                     Message::Media { track, stamp, body } => match publisher.message(now_ms, track, stamp, &body) {
                         Ok(true) => state.live.message(now_ms, track, stamp, body),
@@ -313,7 +319,13 @@ impl Stream {
         self.lock().live.ring().bytes()
     }
 
-    /// Segments that ended without a key frame.
+    /// Bytes of audio and video that publishers sent.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.lock().received_bytes
+    }
+
+    /// Segments of the open epoch that ended without a key frame.
     #[must_use]
     pub fn forced_cuts(&self) -> u64 {
         self.lock().live.forced_cuts()
