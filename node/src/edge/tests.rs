@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+mod rtmp;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "0123456789abcdef";
 /// FLV tag body with the AVCDecoderConfigurationRecord of a 320×180 baseline stream (made with x264).
@@ -32,6 +34,8 @@ struct Running {
     edge: Edge,
     http: SocketAddr,
     admin: SocketAddr,
+    rtmp: SocketAddr,
+    relay: SocketAddr,
     stop: CancellationToken,
 }
 
@@ -50,10 +54,11 @@ impl Running {
         };
         let bound = Bound::new(&config).await.unwrap();
         let (http, admin) = (bound.http.local_addr().unwrap(), bound.admin.local_addr().unwrap());
+        let (rtmp, relay) = (bound.rtmp.local_addr().unwrap(), bound.relay.local_addr().unwrap());
         let edge = Edge::new(&config, Arc::new(Token::new(TOKEN.as_bytes()).unwrap()));
         let stop = CancellationToken::new();
         edge.serve(bound, &stop).unwrap();
-        Self { edge, http, admin, stop }
+        Self { edge, http, admin, rtmp, relay, stop }
     }
 
     async fn status(&self) -> NodeStatus {

@@ -1,0 +1,149 @@
+//! The RTMP ports of an edge, spoken to by a real client session.
+
+use super::*;
+use bytes::BytesMut;
+use lectern_media::machine::Output as Do;
+use lectern_media::rtmp::client::{ClientConfig, Event, Mode, Session};
+
+struct Client {
+    socket: TcpStream,
+    session: Session,
+    clock: Clock,
+}
+
+impl Client {
+    async fn connect(address: SocketAddr, config: ClientConfig) -> Self {
+        let clock = Clock::start();
+        let session = Session::new(config, clock.now_ms());
+        Self { socket: TcpStream::connect(address).await.unwrap(), session, clock }
+    }
+
+    async fn play(edge: &Running, stream: &str) -> Self {
+        let url = format!("rtmp://{}/live", edge.rtmp);
+        Self::connect(edge.rtmp, ClientConfig::new(Mode::Play, &url, "live", stream)).await
+    }
+
+    async fn relay(edge: &Running, token: &str, stream: &str) -> Self {
+        let url = format!("rtmp://{}/relay?token={token}", edge.relay);
+        Self::connect(edge.relay, ClientConfig::new(Mode::Publish, &url, "relay", stream)).await
+    }
+
+    /// The next event. A connection that the edge closes is `Closed`.
+    async fn event(&mut self) -> Event {
+        let mut buffer = BytesMut::new();
+        loop {
+            match self.session.poll() {
+                Do::Send(bytes) => drop(self.socket.write_all(&bytes).await),
+                Do::Event(event) => return event,
+                Do::Wait(_) => {
+                    let read = tokio::time::timeout(PATIENCE, self.socket.read_buf(&mut buffer)).await;
+                    match read.expect("something to come") {
+                        Ok(count) if count > 0 => {
+                            self.session.handle_bytes(self.clock.now_ms(), buffer.split().freeze()).unwrap();
+                        }
+                        _ => self.session.handle_end(),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn is_refused(&mut self) -> bool {
+        loop {
+            match self.event().await {
+                Event::Rejected { .. } | Event::Closed(_) => return true,
+                Event::Ready => return false,
+                _ => {}
+            }
+        }
+    }
+
+    /// The first `count` messages of a player: track and time.
+    async fn media(&mut self, count: usize) -> Vec<(Track, u32)> {
+        let mut seen = Vec::new();
+        while seen.len() < count {
+            match self.event().await {
+                Event::Media { track, timestamp, .. } => seen.push((track, timestamp)),
+                Event::Closed(closed) => panic!("closed after {seen:?}: {closed}"),
+                _ => {}
+            }
+        }
+        seen
+    }
+}
+
+#[tokio::test]
+async fn a_player_gets_the_stream_from_the_newest_key_frame_and_goes_on() {
+    let mut studio = Studio::new(RING);
+    let a = Running::start().await;
+    studio.link(&a, &[&a]).await;
+    studio.publish(13).await;
+    a.lists(&studio.machine.ledger().clone()).await;
+    let stream = a.edge.hub.stream("hall-a").unwrap();
+    let mut mirror = crate::viewers::Mirror::new(Arc::clone(&stream.ring));
+    // Without metadata the ingest waits a second for another track: the epoch begins with the second key frame.
+    until("the last picture has arrived", || {
+        mirror.refresh();
+        mirror.items.back().is_some_and(|item| item.t_ms == 10_900)
+    })
+    .await;
+    let mut player = Client::play(&a, "hall-a").await;
+    let seen = player.media(11).await;
+    assert_eq!(seen[0], (Track::Video, 10_000), "the sequence header");
+    assert_eq!(seen[1], (Track::Video, 10_000), "the key frame");
+    assert_eq!(seen[10], (Track::Video, 10_900));
+    studio.publish(1).await;
+    assert_eq!(player.media(1).await, [(Track::Video, 11_000)]);
+    assert_eq!(a.status().await.edge.unwrap().streams["hall-a"].rtmp, 1);
+    drop(player);
+    until("it is gone", || stream.rtmp_viewers.load(Relaxed) == 0).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_played_is_refused() {
+    let mut studio = Studio::new(RING);
+    let a = Running::start().await;
+    studio.event.streams.push("hall-b".into());
+    studio.link(&a, &[&a]).await;
+    studio.publish(13).await;
+    a.lists(&studio.machine.ledger().clone()).await;
+    for stream in ["hall-b", "hall-c"] {
+        assert!(Client::play(&a, stream).await.is_refused().await, "{stream}");
+    }
+    let url = format!("rtmp://{}/live", a.rtmp);
+    let mut publisher = Client::connect(a.rtmp, ClientConfig::new(Mode::Publish, &url, "live", "hall-a")).await;
+    assert!(publisher.is_refused().await, "publishing at an edge");
+    while a.edge.hub.load.admit() {}
+    assert!(Client::play(&a, "hall-a").await.is_refused().await, "full");
+    assert_eq!(a.edge.hub.refused.count(a.edge.hub.clock.now_ms()), 1);
+    studio.event.rtmp = false;
+    a.edge.registry.event(studio.event.clone(), a.admin);
+    assert!(Client::play(&a, "hall-a").await.is_refused().await, "switched off");
+}
+
+#[tokio::test]
+async fn the_relay_needs_the_token() {
+    let a = Running::start().await;
+    for token in ["", "0123456789abcdee", "0123456789abcdef0"] {
+        assert!(Client::relay(&a, token, "hall-a").await.is_refused().await, "{token:?}");
+    }
+    assert!(a.edge.hub.stream("hall-a").is_none());
+    let mut link = Client::relay(&a, TOKEN, "hall-a").await;
+    assert!(!link.is_refused().await);
+    let greeting = loop {
+        if let Event::Data(payload) = link.event().await {
+            break lectern_media::relay::decode(&payload).unwrap();
+        }
+    };
+    assert!(matches!(greeting, RelayMessage::Greeting(_)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn a_link_that_falls_silent_is_closed() {
+    let a = Running::start().await;
+    let mut link = Client::relay(&a, TOKEN, "hall-a").await;
+    assert!(!link.is_refused().await);
+    let since = std::time::Instant::now();
+    while !matches!(link.event().await, Event::Closed(_)) {}
+    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+}
