@@ -1,1 +1,12 @@
-//! placeholder
+//! Lectern's operator: a pure middle (`validate`, `plan`) and the backends that carry a plan out.
+//!
+//! The middle knows no client, no clock and no socket: time is an argument, and what was seen is an `Observed` in which
+//! everything may be missing.
+
+pub mod args;
+pub mod backend;
+pub mod crd;
+pub mod input;
+pub mod plan;
+pub mod show;
+pub mod validate;

@@ -1,0 +1,86 @@
+//! The command line. Every option is also an environment variable.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Live events: one ingest, many edges, on this machine or on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "lectern", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an event on this machine: ingest and edges as child processes.
+    Local(LocalOptions),
+    /// Show what would run for an event, and why.
+    Plan(PlanOptions),
+    /// Print the Kubernetes resource definition of LiveEvents.
+    Crd,
+}
+
+/// Options of `lectern local`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LocalOptions {
+    /// The event: a LiveEvent as YAML or JSON; - reads standard input.
+    #[arg(short = 'f', long = "file", value_name = "EVENT.yaml", env = "LECTERN_FILE")]
+    pub file: PathBuf,
+    /// Where people watch (HLS and HTTP-FLV): connections are spread over all ready edges.
+    #[arg(long, value_name = "ADDRESS", env = "LECTERN_HTTP", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Where encoders publish.
+    #[arg(long, value_name = "ADDRESS", env = "LECTERN_RTMP", default_value = "127.0.0.1:1935")]
+    pub rtmp: SocketAddr,
+    /// Where the event with its status is read, as from a Kubernetes API server.
+    #[arg(long, value_name = "ADDRESS", env = "LECTERN_API", default_value = "127.0.0.1:8090")]
+    pub api: SocketAddr,
+    /// A publish key; may be given once per stream. Streams without one get a key that stays the same on this machine.
+    #[arg(
+        long = "key",
+        value_name = "STREAM=KEY",
+        env = "LECTERN_KEYS",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub keys: Vec<String>,
+    /// The RTMP URL of an entry of spec.forward.
+    #[arg(long = "forward", value_name = "NAME=URL", env = "LECTERN_FORWARD", hide_env_values = true)]
+    pub forward: Vec<String>,
+    /// What is printed: text for people, json for scripts (one object a line).
+    #[arg(long, value_enum, env = "LECTERN_OUTPUT", default_value = "text")]
+    pub output: Output,
+    /// The node binary. Default: lectern-node beside this program, else on the PATH.
+    #[arg(long, value_name = "FILE", env = "LECTERN_NODE")]
+    pub node: Option<PathBuf>,
+    /// Folder that keeps the secret from which keys are made. Default: lectern in the user's state folder.
+    #[arg(long, value_name = "FOLDER", env = "LECTERN_STATE")]
+    pub state: Option<PathBuf>,
+    /// Folder for the logs of the nodes. Default: a temporary one that is removed at the end.
+    #[arg(long, value_name = "FOLDER", env = "LECTERN_LOGS")]
+    pub logs: Option<PathBuf>,
+}
+
+/// Options of `lectern plan`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PlanOptions {
+    /// The event: a LiveEvent as YAML or JSON; - reads standard input.
+    #[arg(short = 'f', long = "file", value_name = "EVENT.yaml", env = "LECTERN_FILE")]
+    pub file: PathBuf,
+    /// The moment to plan for, e.g. 2026-12-01T08:55:00+08:00. Default: now.
+    #[arg(long, value_name = "TIME", env = "LECTERN_AT")]
+    pub at: Option<jiff::Timestamp>,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

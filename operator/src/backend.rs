@@ -1,0 +1,3 @@
+//! What carries a plan out.
+
+pub mod local;

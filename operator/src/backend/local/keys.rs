@@ -1,0 +1,127 @@
+//! Key material of a local run. As in a cluster every value is derived from one root: a file of the user's here, a
+//! Secret there. So the publish key of a stream stays the same from run to run.
+
+use crate::args::LocalOptions;
+use crate::plan::Plan;
+use anyhow::{Context, Result, bail};
+use lectern_api::keys;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes of a root before it is written as hexadecimal text.
+const ROOT_BYTES: usize = 32;
+
+/// What the files of a run are made of.
+#[derive(Clone, Debug)]
+pub(super) struct Material {
+    pub(super) seed: String,
+    pub(super) token: String,
+    /// Stream and key, for every stream.
+    pub(super) publish: Vec<(String, String)>,
+    /// Name and URL of what is forwarded to.
+    pub(super) forward: Vec<(String, String)>,
+}
+
+pub(super) fn material(options: &LocalOptions, plan: &Plan) -> Result<Material> {
+    let root = root(options.state.as_deref())?;
+    let seed = keys::seed(root.as_bytes(), &plan.keys.event);
+    let settings = &plan.ingest.settings;
+    let streams: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let given = pairs(&options.keys, "--key", "STREAM=KEY", &streams)?;
+    for (stream, key) in &given {
+        if key.len() < keys::KEY_BYTES_MIN {
+            bail!("the key of {stream} has {} bytes; the fewest are {}", key.len(), keys::KEY_BYTES_MIN);
+        }
+    }
+    let mut publish = given;
+    for stream in &streams {
+        if !publish.iter().any(|(name, _)| name == stream) {
+            publish.push(((*stream).to_owned(), keys::stream_key(seed.as_bytes(), stream)));
+        }
+    }
+    let targets: Vec<&str> = settings.forward.iter().map(|forward| forward.name.as_str()).collect();
+    let forward = pairs(&options.forward, "--forward", "NAME=URL", &targets)?;
+    Ok(Material { token: keys::relay_token(seed.as_bytes()), seed, publish, forward })
+}
+
+/// `NAME=VALUE` for each of `given`, where `NAME` must be one of `known`.
+fn pairs(given: &[String], option: &str, form: &str, known: &[&str]) -> Result<Vec<(String, String)>> {
+    let one = |text: &String| {
+        // The value stays out of the message: it is a secret.
+        let (name, value) = text.split_once('=').with_context(|| format!("{option} wants {form}"))?;
+        if !known.contains(&name) {
+            bail!(
+                "{option}: the event has no {name:?}; it has {}",
+                if known.is_empty() { "none".into() } else { known.join(", ") }
+            );
+        }
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    given.iter().map(one).collect()
+}
+
+/// The root of this user: read, or made once.
+fn root(state: Option<&Path>) -> Result<String> {
+    let folder = state.map(Path::to_owned).or_else(default_state);
+    let Some(folder) = folder else { return fresh() };
+    let path = folder.join("root");
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.with_context(|| format!("failed to make {}; choose another with --state", folder.display()))?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => {
+            let root = fresh()?;
+            file.write_all(root.as_bytes()).with_context(|| format!("failed to write {}", path.display()))?;
+            Ok(root)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let text = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+            let root = String::from_utf8_lossy(keys::trimmed(&text)).into_owned();
+            if root.len() < keys::KEY_BYTES_MIN {
+                bail!("{} is too short to make keys from: delete it, and a new one is made", path.display());
+            }
+            Ok(root)
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("failed to make {}; choose another with --state", path.display()))
+        }
+    }
+}
+
+fn default_state() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_STATE_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("lectern"))
+}
+
+fn fresh() -> Result<String> {
+    let mut bytes = [0; ROOT_BYTES];
+    let read = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
+    read.context("failed to read /dev/urandom")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_made_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("deep/state");
+        let made = root(Some(&state)).unwrap();
+        assert_eq!(made.len(), 64);
+        assert_eq!(root(Some(&state)).unwrap(), made);
+        assert_eq!(fs::metadata(state.join("root")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_key_for_an_unknown_stream_is_refused_without_showing_it() {
+        let error = pairs(&["hall-z=secret-value".into()], "--key", "STREAM=KEY", &["hall-a"]).unwrap_err().to_string();
+        assert!(error.contains("hall-z") && error.contains("hall-a") && !error.contains("secret"), "{error}");
+        assert!(pairs(&["secret-value".into()], "--key", "STREAM=KEY", &["hall-a"]).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! `plan(&Event, &Observed, now) -> Plan`: everything that is decided, in neutral terms.
+//!
+//! A plan is tiers (role, replicas, who feeds whom, node configuration, ports) and key material. It names no Deployment
+//! and no process: the cluster backend renders it into objects, the local backend starts children from it. Carrying it
+//! out needs no further decision. On missing knowledge a plan never takes anything away.
+
+mod floor;
+mod idle;
+mod observed;
+pub mod schedule;
+mod settings;
+pub mod status;
+
+pub use floor::{Because, Floor};
+pub use idle::Idle;
+pub use observed::{
+    Audience, Autoscaler, Burst, EdgeSeen, EdgesSeen, Images, IngestSeen, LocalProcess, Objection, Observed,
+};
+pub use settings::{EdgePlace, EdgeSettings, IngestPlace, IngestSettings};
+
+use crate::validate::Event;
+use jiff::Timestamp;
+use lectern_api::live_event::UpdatePolicy;
+use lectern_api::names::{SecretName, StreamName};
+use lectern_api::ports;
+
+/// What there should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Where encoders publish.
+    pub ingest: Tier<IngestSettings>,
+    /// Where people watch.
+    pub edges: Tier<EdgeSettings>,
+    /// Key material that must exist.
+    pub keys: Keys,
+    /// The fewest edges now, and why.
+    pub floor: Floor,
+    /// When the schedule next changes the fewest edges.
+    pub next_step: Option<schedule::Step>,
+    /// A schedule window is open (prewarm included).
+    pub window_open: bool,
+    /// Whether the ingest may be restarted.
+    pub idle: Idle,
+    /// The image that nodes run, and whether another one waits.
+    pub rollout: Rollout,
+    /// When to plan again even if nothing happens.
+    pub look_again: Option<Timestamp>,
+}
+
+/// Nodes of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tier<S> {
+    /// What they do.
+    pub role: Role,
+    /// How many.
+    pub replicas: Replicas,
+    /// Which tier feeds them.
+    pub upstream: Option<Role>,
+    /// What they are told, apart from where things are.
+    pub settings: S,
+    /// Where they listen.
+    pub ports: Vec<Port>,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Takes publishers, cuts, relays.
+    Ingest,
+    /// Serves viewers.
+    Edge,
+}
+
+impl Role {
+    /// As labels, arguments and logs have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Edge => "edge",
+        }
+    }
+}
+
+/// How many nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// Never fewer: an autoscaler's minimum.
+    pub min: u32,
+    /// Never more.
+    pub max: u32,
+    /// As many now, where nobody else scales (local, backend `operator`).
+    pub wanted: u32,
+}
+
+/// One listening port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: &'static str,
+    /// Its number.
+    pub number: u16,
+    /// Viewers or encoders reach it from outside.
+    pub public: bool,
+}
+
+/// Key material that must exist. Generated values are derived from the event's seed ([`lectern_api::keys`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// What seed derivation calls the event: `namespace/name`.
+    pub event: String,
+    /// Streams that have a generated key; empty when the user brings their own.
+    pub generated: Vec<StreamName>,
+    /// The user's own keys.
+    pub publish: Option<SecretName>,
+    /// The URLs to forward to.
+    pub forward: Option<SecretName>,
+}
+
+/// Which image nodes run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rollout {
+    /// The image to run now; unknown where there is none (local).
+    pub image: Option<String>,
+    /// The image that waits for the event to be idle.
+    pub pending: Option<String>,
+}
+
+/// What there should be for `event`, given what was seen, at `now`.
+#[must_use]
+pub fn plan(event: &Event, seen: &Observed, now: Timestamp) -> Plan {
+    let outlook = schedule::outlook(&event.schedule, now);
+    let floor = floor::floor(event, seen, outlook.floor.as_ref(), now);
+    let window_open = outlook.floor.is_some();
+    let idle = idle::idle(event, seen, window_open, now);
+    let rollout = rollout(event, seen, &idle);
+    let edges = &event.edges;
+    let replicas = Replicas { min: floor.edges, max: edges.max, wanted: wanted(event, seen, &floor) };
+    let look_again =
+        [outlook.next.as_ref().map(|step| step.at), floor.until, idle.look_again()].into_iter().flatten().min();
+    Plan {
+        ingest: Tier {
+            role: Role::Ingest,
+            replicas: Replicas { min: 1, max: 1, wanted: 1 },
+            upstream: None,
+            settings: settings::ingest(event),
+            ports: vec![public("rtmp", ports::RTMP), private("admin", ports::ADMIN)],
+        },
+        edges: Tier {
+            role: Role::Edge,
+            replicas,
+            upstream: Some(Role::Ingest),
+            settings: settings::edge(event),
+            ports: vec![
+                public("http", ports::HTTP),
+                public("rtmp", ports::RTMP),
+                private("relay", ports::RELAY),
+                private("admin", ports::ADMIN),
+            ],
+        },
+        keys: keys(event),
+        floor,
+        next_step: outlook.next,
+        window_open,
+        idle,
+        rollout,
+        look_again,
+    }
+}
+
+/// How many edges there should be where nobody else scales. The policy that follows the audience goes here; until then
+/// it is the floor, and never fewer than there are while the audience is unknown.
+fn wanted(event: &Event, seen: &Observed, floor: &Floor) -> u32 {
+    let current = seen.edges.as_ref().map_or(0, |edges| edges.desired);
+    let kept = if seen.audience.is_none() { current } else { 0 };
+    floor.edges.max(kept).min(event.edges.max)
+}
+
+fn keys(event: &Event) -> Keys {
+    let own = event.ingest.publish_keys.clone();
+    let generated =
+        if own.is_some() { Vec::new() } else { event.streams.iter().map(|stream| stream.name.clone()).collect() };
+    Keys { event: event.id(), generated, publish: own, forward: event.forward_secret.clone() }
+}
+
+/// While the event is not idle its nodes keep the image that they run.
+fn rollout(event: &Event, seen: &Observed, idle: &Idle) -> Rollout {
+    let Some(images) = &seen.images else { return Rollout::default() };
+    let at_once = event.ingest.update == UpdatePolicy::Immediate;
+    match &images.in_use {
+        Some(in_use) if *in_use != images.wanted && !at_once && !idle.is_idle() => {
+            Rollout { image: Some(in_use.clone()), pending: Some(images.wanted.clone()) }
+        }
+        Some(_) | None => Rollout { image: Some(images.wanted.clone()), pending: None },
+    }
+}
+
+const fn public(name: &'static str, number: u16) -> Port {
+    Port { name, number, public: true }
+}
+
+const fn private(name: &'static str, number: u16) -> Port {
+    Port { name, number, public: false }
+}
+
+#[cfg(test)]
+mod tests;

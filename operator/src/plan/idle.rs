@@ -1,0 +1,66 @@
+//! Whether the ingest may be restarted without anybody noticing.
+
+use super::observed::Observed;
+use crate::validate::Event;
+use jiff::{SignedDuration, Timestamp};
+
+/// An ingest that is not Ready and says nothing for so long holds nobody: pending, image, crash (design section 6).
+const SILENT: SignedDuration = SignedDuration::from_secs(30);
+
+/// Whether the ingest is idle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Nobody would notice.
+    Yes,
+    /// Somebody would, or it is not known.
+    No {
+        /// In words, for a condition: `hall-a is live`.
+        because: String,
+        /// When it may be idle, if nothing happens.
+        look_again: Option<Timestamp>,
+    },
+}
+
+impl Idle {
+    /// Whether nobody would notice.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Self::Yes)
+    }
+
+    pub(super) fn look_again(&self) -> Option<Timestamp> {
+        match self {
+            Self::Yes => None,
+            Self::No { look_again, .. } => *look_again,
+        }
+    }
+}
+
+pub(super) fn idle(event: &Event, seen: &Observed, window_open: bool, now: Timestamp) -> Idle {
+    if window_open {
+        return not("a schedule window is open".into(), None);
+    }
+    let Some(ingest) = &seen.ingest else { return not("the ingest was not looked at yet".into(), None) };
+    let answer = ingest.status.as_ref().and_then(|status| status.ingest.as_ref());
+    let Some(answer) = answer else {
+        return match ingest.not_ready_since {
+            None => not("the ingest is Ready but does not answer: it counts as live".into(), None),
+            Some(since) if now.duration_since(since) >= SILENT => Idle::Yes,
+            Some(since) => not("the ingest has just stopped answering".into(), Some(since + SILENT)),
+        };
+    };
+    if let Some((name, _)) = answer.streams.iter().find(|(_, stream)| stream.live) {
+        return not(format!("{name} is live"), None);
+    }
+    let rest = SignedDuration::from_millis(i64::try_from(event.hls.end_after_ms).unwrap_or(i64::MAX));
+    let ended = answer.streams.values().filter_map(|stream| stream.idle_since_ms).max();
+    let until = ended.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()).map(|at| at + rest);
+    match until {
+        Some(until) if now < until => not("a session has just ended".into(), Some(until)),
+        Some(_) | None => Idle::Yes,
+    }
+}
+
+fn not(because: String, look_again: Option<Timestamp>) -> Idle {
+    Idle::No { because, look_again }
+}

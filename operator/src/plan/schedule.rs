@@ -1,0 +1,127 @@
+//! The timetable: which windows are open at an instant, and when that next changes.
+//!
+//! A time of the day that the clocks skip is the later one, a time that comes twice is the earlier one (the rule of RFC
+//! 5545, which jiff calls `compatible`). Time zones come from the bundled database.
+
+use crate::validate::{Recurrence, When, Window};
+use jiff::civil::{Date, DateTime};
+use jiff::{SignedDuration, Span, Timestamp};
+
+/// Days of the calendar that a search looks ahead: more than a week, so that a Weekly window is always found.
+const DAYS_AHEAD: i64 = 9;
+/// Days that it looks back: a Weekly window may be a week long, and a day more for time zones.
+const DAYS_BACK: i64 = 9;
+
+/// What the timetable says about an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// The open window that asks for most edges.
+    pub floor: Option<Open>,
+    /// The next change of the floor.
+    pub next: Option<Step>,
+}
+
+/// An open window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Its name.
+    pub window: String,
+    /// Fewest edges.
+    pub min: u32,
+}
+
+/// A change of the floor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// The floor from then on; 0 when no window is open any more.
+    pub min: u32,
+    /// The window that begins, or that ends.
+    pub window: String,
+}
+
+/// One time that a window is open, prewarm included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    /// Edges are there from here on (start less prewarm).
+    pub warm: Timestamp,
+    /// The session begins.
+    pub start: Timestamp,
+    /// It is over.
+    pub end: Timestamp,
+}
+
+/// What `windows` say about `now`.
+#[must_use]
+pub fn outlook(windows: &[Window], now: Timestamp) -> Outlook {
+    let occurrences: Vec<(&Window, Occurrence)> =
+        windows.iter().flat_map(|window| around(window, now).into_iter().map(move |when| (window, when))).collect();
+    let open_at = |at: Timestamp| {
+        let open = occurrences.iter().filter(|(_, when)| when.warm <= at && at < when.end);
+        // The first of equals: the answer must not depend on anything but the spec.
+        open.fold(None::<&Window>, |best, (window, _)| match best {
+            Some(best) if best.min >= window.min => Some(best),
+            Some(_) | None => Some(window),
+        })
+    };
+    let floor = open_at(now);
+    let min = floor.map_or(0, |window| window.min);
+    let mut edges: Vec<(Timestamp, &Window)> =
+        occurrences.iter().flat_map(|(window, when)| [(when.warm, *window), (when.end, *window)]).collect();
+    edges.retain(|(at, _)| *at > now);
+    edges.sort_by_key(|(at, _)| *at);
+    let next = edges.into_iter().find_map(|(at, cause)| {
+        let then = open_at(at);
+        let then_min = then.map_or(0, |window| window.min);
+        let window = then.filter(|_| then_min > min).unwrap_or(cause);
+        (then_min != min).then(|| Step { at, min: then_min, window: window.name.clone() })
+    });
+    Outlook { floor: floor.map(|window| Open { window: window.name.clone(), min: window.min }), next }
+}
+
+/// The occurrences of `window` near `now`: all that may be open, and at least the next one that begins.
+#[must_use]
+pub fn around(window: &Window, now: Timestamp) -> Vec<Occurrence> {
+    match &window.when {
+        When::Once { start, end } => {
+            vec![Occurrence { warm: before(*start, window.prewarm), start: *start, end: *end }]
+        }
+        When::Again(again) => repeated(again, window.prewarm, now),
+    }
+}
+
+fn repeated(again: &Recurrence, prewarm: SignedDuration, now: Timestamp) -> Vec<Occurrence> {
+    let today = again.zone.to_datetime(now).date();
+    let from = shift(today, -DAYS_BACK).max(again.first);
+    let to = shift(from.max(today), DAYS_AHEAD);
+    let days = std::iter::successors(Some(from), |day| day.tomorrow().ok()).take_while(|day| *day <= to);
+    days.filter(|day| again.begins_on(*day)).filter_map(|day| occurrence(again, prewarm, day)).collect()
+}
+
+fn occurrence(again: &Recurrence, prewarm: SignedDuration, day: Date) -> Option<Occurrence> {
+    let start = instant(again, day.to_datetime(again.start))?;
+    let last = shift(day, i64::from(again.days)).to_datetime(again.end);
+    let mut end = instant(again, last)?;
+    if end <= start {
+        // The clocks skipped the start but not the end: keep the length that the timetable gives.
+        end = start + day.to_datetime(again.start).duration_until(last);
+    }
+    Some(Occurrence { warm: before(start, prewarm), start, end })
+}
+
+/// The instant of a civil time: the later one in a gap, the earlier one in a fold.
+fn instant(again: &Recurrence, at: DateTime) -> Option<Timestamp> {
+    again.zone.to_ambiguous_timestamp(at).compatible().ok()
+}
+
+fn before(at: Timestamp, duration: SignedDuration) -> Timestamp {
+    at.checked_sub(duration).unwrap_or(Timestamp::MIN)
+}
+
+fn shift(day: Date, days: i64) -> Date {
+    day.saturating_add(Span::new().days(days))
+}
+
+#[cfg(test)]
+mod tests;
