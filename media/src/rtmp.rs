@@ -1,7 +1,7 @@
 //! RTMP: chunks, messages, and the two sessions, sans-IO.
 //!
 //! Specification: Adobe's Real Time Messaging Protocol 1.0 (2012). Media never passes through `rml_rtmp`: its handshake
-//! and its session engines see only what this module made anew from vetted values (docs/adr/0002).
+//! and its session engines see only what this module made anew from vetted values (docs/adr/0005).
 //!
 //! ```text
 //! bytes ─▶ handshake ─▶ chunk::Reader ─▶ control ─▶ session ─▶ media, metadata, data

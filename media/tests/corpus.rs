@@ -1,8 +1,18 @@
 //! Replays the corpora of the fuzz targets: what a fuzzer once found stays found.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::duplicate_mod, missing_docs)]
 
+#[path = "../fuzz/checks/amf0.rs"]
+mod amf0;
+#[path = "../fuzz/checks/chunk.rs"]
+mod chunk;
+#[path = "../fuzz/checks/client.rs"]
+mod client;
+#[path = "../fuzz/checks/flv.rs"]
+mod flv;
 #[path = "../fuzz/checks/playlist.rs"]
 mod playlist;
+#[path = "../fuzz/checks/server.rs"]
+mod server;
 #[path = "../fuzz/checks/ts.rs"]
 mod ts;
 
@@ -24,4 +34,29 @@ fn segments_of_the_corpus_are_read_back() {
 #[test]
 fn playlists_of_the_corpus_are_read_back() {
     replay("playlist", playlist::round_trip);
+}
+
+#[test]
+fn amf0_of_the_corpus_is_read_or_refused() {
+    replay("amf0", amf0::round_trip);
+}
+
+#[test]
+fn flv_of_the_corpus_is_read_or_refused() {
+    replay("flv", flv::read);
+}
+
+#[test]
+fn chunks_of_the_corpus_give_the_same_in_any_pieces() {
+    replay("chunk", chunk::any_pieces);
+}
+
+#[test]
+fn peers_of_the_corpus_do_not_disturb_a_server_session() {
+    replay("server", server::any_phase);
+}
+
+#[test]
+fn servers_of_the_corpus_do_not_disturb_a_client_session() {
+    replay("client", client::any_phase);
 }

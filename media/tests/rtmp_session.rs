@@ -1,4 +1,5 @@
 //! Server and client session against each other, and the server against what encoders send.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "common/pair.rs"]
 mod pair;

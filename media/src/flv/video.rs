@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn avc_tags_are_read() {
-        let cases: &[(&str, &[u8], bool, VideoPacket, i32, &[u8])] = &[
+        type Case<'a> = (&'a str, &'a [u8], bool, VideoPacket, i32, &'a [u8]);
+        let cases: &[Case<'_>] = &[
             ("sequence header", b"\x17\0\0\0\0\x01\x64", true, VideoPacket::SequenceHeader, 0, b"\x01\x64"),
             ("key frame", b"\x17\x01\0\0\x50nal", true, VideoPacket::Nalu, 80, b"nal"),
             ("B frame", b"\x27\x01\xff\xff\xd8nal", false, VideoPacket::Nalu, -40, b"nal"),

@@ -199,6 +199,12 @@ impl Session {
     /// What to do next.
     pub fn poll(&mut self) -> Output<Event> {
         loop {
+            // What happened is told before the answers are sent: an encoder that says goodbye may not stay for them.
+            // The end comes after them, so that the shell still sends them.
+            let over = matches!(self.events.front(), None | Some(Event::Closed(_)));
+            if let Some(event) = (!over).then(|| self.events.pop_front()).flatten() {
+                return Output::Event(event);
+            }
             if let Some(bytes) = self.transport.pop() {
                 return Output::Send(bytes);
             }
