@@ -4,10 +4,14 @@
 
 #[path = "sim/check.rs"]
 mod check;
+#[path = "sim/deliver.rs"]
+mod deliver;
 #[path = "sim/encoder.rs"]
 mod encoder;
 #[path = "sim/orderings.rs"]
 mod orderings;
+#[path = "sim/random.rs"]
+mod random;
 #[path = "sim/storm.rs"]
 mod storm;
 #[path = "sim/world.rs"]

@@ -1,6 +1,6 @@
 //! An encoder: 10 pictures a second with a key frame every 2 s, audio beside it; it reconnects like OBS does.
 
-use super::world::Random;
+use super::random::Random;
 use bytes::Bytes;
 use lectern_media::track::Track;
 

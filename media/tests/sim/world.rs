@@ -2,10 +2,11 @@
 
 use super::check::Checks;
 use super::encoder::Encoder;
+use super::random::Random;
 use bytes::Bytes;
 use lectern_media::ledger::{Ledger, SegmentName};
 use lectern_media::live::edge::{self, Edge};
-use lectern_media::live::ingest::{self, Cutting, Ingest, Settings};
+use lectern_media::live::ingest::{Cutting, Ingest, Settings};
 use lectern_media::live::ring::{Content, Seq};
 use lectern_media::live::{LinkId, View};
 use lectern_media::relay::{Greeting, HEARTBEAT_MS, Heartbeat, RelayMessage};
@@ -17,23 +18,6 @@ use std::sync::Arc;
 /// Virtual time begins here: some day in 2026.
 pub const BEGIN_MS: u64 = 1_780_000_000_000;
 
-/// xorshift64*: the same sequence for the same seed, everywhere.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
-    }
-}
-
 /// What travels to an edge.
 #[derive(Clone, Debug)]
 pub enum Down {
@@ -42,7 +26,7 @@ pub enum Down {
 }
 
 #[derive(Clone, Debug)]
-enum Event {
+pub(crate) enum Event {
     Down { link: LinkId, down: Down },
     Up { link: LinkId, message: RelayMessage },
     Dial { ingest: usize, edge: usize },
@@ -55,10 +39,10 @@ enum Event {
     Tick,
 }
 
-struct Link {
-    ingest: usize,
-    edge: usize,
-    cursor: Option<Seq>,
+pub(crate) struct Link {
+    pub(crate) ingest: usize,
+    pub(crate) edge: usize,
+    pub(crate) cursor: Option<Seq>,
     /// Neither direction delivers before this: links keep the order.
     free_ms: (u64, u64),
 }
@@ -82,7 +66,7 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Event>,
     serial: u64,
     next_link: u64,
-    links: BTreeMap<LinkId, Link>,
+    pub(crate) links: BTreeMap<LinkId, Link>,
     pub ingests: Vec<IngestNode>,
     pub edges: Vec<EdgeNode>,
     /// Pairs that cannot reach each other: (ingest, edge).
@@ -222,12 +206,12 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, in_ms: u64, event: Event) {
+    pub(crate) fn schedule(&mut self, in_ms: u64, event: Event) {
         self.serial += 1;
         self.queue.insert((self.now_ms + in_ms, self.serial), event);
     }
 
-    fn delay(&mut self) -> u64 {
+    pub(crate) fn delay(&mut self) -> u64 {
         self.latency_ms.0 + self.random.below(self.latency_ms.1 - self.latency_ms.0 + 1)
     }
 
@@ -353,7 +337,7 @@ impl World {
     }
 
     /// One link at a time copies what is new out of the ring.
-    fn read(&mut self, link: LinkId) {
+    pub(crate) fn read(&mut self, link: LinkId) {
         let Some(state) = self.links.get(&link) else { return };
         let Some(cursor) = state.cursor else { return };
         let Some(machine) = &self.ingests[state.ingest].machine else { return };
@@ -377,7 +361,7 @@ impl World {
         self.schedule(1, Event::Read { link });
     }
 
-    fn send_down(&mut self, link: LinkId, down: Down) {
+    pub(crate) fn send_down(&mut self, link: LinkId, down: Down) {
         let delay = self.delay();
         let now = self.now_ms;
         let Some(state) = self.links.get_mut(&link) else { return };
@@ -389,7 +373,7 @@ impl World {
         self.schedule(at - now, Event::Down { link, down });
     }
 
-    fn send_up(&mut self, link: LinkId, message: RelayMessage) {
+    pub(crate) fn send_up(&mut self, link: LinkId, message: RelayMessage) {
         let delay = self.delay();
         let now = self.now_ms;
         let Some(state) = self.links.get_mut(&link) else { return };
@@ -412,98 +396,11 @@ impl World {
         }
     }
 
-    fn deliver_down(&mut self, link: LinkId, down: Down) {
-        // A closed link still delivers what was on its way.
-        let Some(edge) = self.edge_of(link) else { return };
-        let boot = self.edges[edge].boot;
-        self.with_edge(edge, boot, |m, now| match down {
-            Down::Message(message) => m.message(now, link, message),
-            Down::Media(track, stamp, body) => m.frame(now, link, track, stamp, body),
-        });
-    }
-
-    fn edge_of(&self, link: LinkId) -> Option<usize> {
-        self.links.get(&link).map(|l| l.edge)
-    }
-
-    fn deliver_up(&mut self, link: LinkId, message: RelayMessage) {
-        let Some(index) = self.links.get(&link).map(|l| l.ingest) else { return };
-        let now = self.now_ms;
-        if let Some(machine) = &mut self.ingests[index].machine {
-            match message {
-                RelayMessage::Greeting(greeting) => machine.greeting(now, link, greeting),
-                RelayMessage::Outranked(outranked) => machine.outranked(now, &outranked),
-                RelayMessage::Missing(missing) => machine.missing(link, &missing),
-                _ => {}
-            }
-        }
-        self.drain_ingest(index);
-    }
-
-    fn drain_ingest(&mut self, index: usize) {
-        let now = self.now_ms;
-        while let Some(output) = self.ingests[index].machine.as_mut().and_then(Ingest::poll) {
-            match output {
-                ingest::Output::Open { link, preamble, from } => {
-                    for message in preamble {
-                        self.send_down(link, Down::Message(message));
-                    }
-                    if let Some(state) = self.links.get_mut(&link) {
-                        state.cursor = Some(from);
-                    }
-                }
-                ingest::Output::ClosePublisher { reason } => {
-                    self.notes.push(format!("{:>7} ingest {index} closes its publisher: {reason}", now - BEGIN_MS));
-                    if self.encoder.at == Some(index) {
-                        self.encoder.refused(now);
-                    }
-                }
-                ingest::Output::Note(note) => {
-                    self.notes.push(format!("{:>7} ingest {index}: {note}", now - BEGIN_MS));
-                }
-            }
-        }
-        let links: Vec<_> = self.links.iter().filter(|(_, l)| l.ingest == index).map(|(id, _)| *id).collect();
-        for link in links {
-            self.read(link);
-        }
-    }
-
-    fn with_edge(&mut self, index: usize, boot: u64, act: impl FnOnce(&mut Edge, u64)) {
-        if self.edges[index].boot != boot {
-            return;
-        }
-        let now = self.now_ms;
-        if let Some(machine) = &mut self.edges[index].machine {
-            act(machine, now);
-        }
-        self.drain_edge(index);
-    }
-
-    fn drain_edge(&mut self, index: usize) {
-        while let Some(output) = self.edges[index].machine.as_mut().and_then(Edge::poll) {
-            let boot = self.edges[index].boot;
-            let delay = self.delay();
-            match output {
-                edge::Output::Send { link, message } => self.send_up(link, message),
-                edge::Output::Close { link, .. } => self.close_links_where(|id, _| *id == link),
-                edge::Output::AskLedger { sibling } => {
-                    self.schedule(delay, Event::LedgerAsked { asker: index, boot, sibling });
-                }
-                edge::Output::Fetch { sibling, name } => {
-                    self.schedule(delay, Event::SegmentAsked { asker: index, boot, sibling, name });
-                }
-                edge::Output::View(view) => self.checks.view(index, &view, &self.notes),
-                edge::Output::Live(item) => self.edges[index].live.push(item),
-            }
-        }
-    }
-
     fn close_links(&mut self, which: impl Fn(&Link) -> bool) {
         self.close_links_where(|_, link| which(link));
     }
 
-    fn close_links_where(&mut self, which: impl Fn(&LinkId, &Link) -> bool) {
+    pub(crate) fn close_links_where(&mut self, which: impl Fn(&LinkId, &Link) -> bool) {
         let closed: Vec<_> = self.links.iter().filter(|(id, l)| which(id, l)).map(|(id, _)| *id).collect();
         for link in closed {
             // What is on its way to the edge dies with the connection, as after a reset.
