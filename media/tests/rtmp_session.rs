@@ -281,7 +281,7 @@ fn the_dialogue_of_encoders_is_answered_as_they_expect() {
     let created = encoder.call("createStream", 4.0, &[]);
     assert_eq!(values(&created[0])[1..], [Value::from(4.0), Value::Null, Value::from(1.0)]);
     assert_eq!(names(&encoder.call("_checkbw", 5.0, &[])), ["_result"]);
-    assert_eq!(names(&encoder.call("getStreamLength", 6.0, &[name.clone()])), ["_result"]);
+    assert_eq!(names(&encoder.call("getStreamLength", 6.0, std::slice::from_ref(&name))), ["_result"]);
     assert_eq!(names(&encoder.call("setSomething", 7.0, &[])), ["_error"]);
     assert!(encoder.call("onBWDone", 0.0, &[]).is_empty(), "nobody waits for an answer");
     assert!(encoder.call_on(1, "publish", 8.0, &[name, Value::from("live")]).is_empty(), "the shell decides");
@@ -292,6 +292,43 @@ fn the_dialogue_of_encoders_is_answered_as_they_expect() {
     let status = answers.last().map(|message| (message.stream_id, values(message))).expect("a status");
     assert_eq!(status.0, 1);
     assert_eq!(status.1[3].get("code").and_then(Value::as_str), Some("NetStream.Publish.Start"));
+}
+
+/// What comes out of a recorded publish in pieces of this size: every event of an accepted publisher.
+fn replayed(recording: &[u8], piece_bytes: usize) -> Vec<server::Event> {
+    let mut session = server::Session::new(server::Config::PUBLIC, 0);
+    let mut events = Vec::new();
+    for piece in recording.chunks(piece_bytes) {
+        session.handle_bytes(0, Bytes::copy_from_slice(piece)).expect("is open");
+        drain(|| session.poll(), &mut events);
+        if matches!(events.last(), Some(server::Event::Publish { .. })) {
+            session.accept_publish(0).expect("was asked");
+            drain(|| session.poll(), &mut events);
+        }
+    }
+    events
+}
+
+#[test]
+fn recorded_encoders_publish_the_same_in_any_pieces() {
+    let cases: [(&str, &[u8], &str, usize, usize); 2] = [
+        // 2 s at 10 frames a second between sequence header and end of sequence; sound with its header.
+        ("ffmpeg", include_bytes!("../testdata/ffmpeg-publish.rtmp"), "hall-a", 22, 46),
+        ("GStreamer", include_bytes!("../testdata/gstreamer-publish.rtmp"), "hall-b", 12, 0),
+    ];
+    for (encoder, recording, name, video, audio) in cases {
+        let whole = replayed(recording, usize::MAX);
+        assert!(matches!(&whole[1], server::Event::Publish { stream, .. } if stream == name), "{encoder}");
+        assert!(matches!(whole[2], server::Event::Metadata(_)), "{encoder}");
+        let count = |wanted| {
+            whole.iter().filter(|event| matches!(event, server::Event::Media { track, .. } if *track == wanted)).count()
+        };
+        assert_eq!((count(Track::Video), count(Track::Audio)), (video, audio), "{encoder}");
+        assert_eq!(whole.last(), Some(&server::Event::Ended), "{encoder}");
+        for piece_bytes in [1, 100, 1_000, 4_000] {
+            assert_eq!(replayed(recording, piece_bytes), whole, "{encoder} in pieces of {piece_bytes}");
+        }
+    }
 }
 
 #[test]
