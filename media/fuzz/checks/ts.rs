@@ -36,7 +36,9 @@ pub fn round_trip(data: &[u8]) {
     let frames = frames(&mut input, start_ms);
     let Ok(mut muxer) = Muxer::new(1, &tracks, before) else { return };
     let (bytes, after) = mux(&mut muxer, &frames);
-    let segment = demux::read(&bytes, before);
+    let four_bits = |counter: u8| counter % 16;
+    let at = Counters { psi: four_bits(before.psi), video: four_bits(before.video), audio: four_bits(before.audio) };
+    let segment = demux::read(&bytes, at);
     assert_eq!(segment.counters, after);
     if let Some(config) = muxer.video() {
         let sent: Vec<_> = frames.iter().filter_map(|frame| build::expected_video(frame, config)).collect();

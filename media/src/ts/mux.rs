@@ -91,7 +91,7 @@ impl Muxer {
         }
         let tables = Tables::new(video.is_some(), audio.is_some())
             .map_err(|error| MuxError::Tables { message: error.to_string() })?;
-        let last_bytes = FIRST_SEGMENT_BYTES;
+        let (last_bytes, counters) = (FIRST_SEGMENT_BYTES, four_bits(counters));
         Ok(Self { tables, video, audio, counters, segment: Segment::Closed, last_bytes, skipped: 0 })
     }
 
@@ -145,7 +145,7 @@ impl Muxer {
     /// Drops an open segment and goes on with these counters, as a mark gives them.
     pub fn restart(&mut self, counters: Counters) {
         self.segment = Segment::Closed;
-        self.counters = counters;
+        self.counters = four_bits(counters);
     }
 
     /// The counters as they stand: between two segments, those the next one starts with.
@@ -180,6 +180,12 @@ impl Muxer {
     pub fn audio(&self) -> Option<&aac::Config> {
         self.audio.as_ref().map(|audio| &audio.config)
     }
+}
+
+/// Counters come over the wire too, where they have eight bits.
+fn four_bits(counters: Counters) -> Counters {
+    let Counters { psi, video, audio } = counters;
+    Counters { psi: psi & 0x0f, video: video & 0x0f, audio: audio & 0x0f }
 }
 
 fn push_video(video: &Video, sink: Sink<'_>, frame: &Frame) -> Result<(), Malformed> {
