@@ -286,7 +286,7 @@ pub enum Protocol {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Forward {
-    /// The data key in forwardSecretRef that holds the URL, rtmp://HOST/APP/NAME?…
+    /// The data key in forwardSecretRef that holds the URL, e.g. rtmp://HOST/APP/NAME.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// The streams that are pushed there. Empty: all of them; the URL's last segment is then followed by -STREAM.

@@ -1,5 +1,6 @@
 //! `lectern local` with nodes that only pretend: what it starts, shows, restarts and takes down. The real nodes are the
 //! business of the end-to-end tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start its run must fail")]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -62,7 +63,9 @@ fn a_killed_edge_is_started_again_at_once_and_nobody_is_refused() {
     let killed = event["status"]["edges"]["nodes"][0]["pid"].as_i64().unwrap();
     kill(killed, "KILL");
     for _ in 0..10 {
-        assert!(get(run.http, "/").is_some(), "a refused connection goes to the other edge");
+        // A connection that the kernel took just before the edge died is lost; the next one is not.
+        let answered = get(run.http, "/").or_else(|| get(run.http, "/"));
+        assert!(answered.is_some(), "a refused connection goes to the other edge");
     }
     let event = run.until("the edge again", |event| {
         ready_edges(event).len() == 2 && event["status"]["edges"]["nodes"][0]["restarts"] == 1
@@ -79,10 +82,10 @@ fn an_order_to_end_takes_the_children_down_and_ends_well() {
     let pids = pids(&event);
     assert_eq!(pids.len(), 3);
     kill(i64::from(run.child.id()), "TERM");
-    let ended = wait_for("its end", || run.child.try_wait().unwrap());
+    assert_eq!(run.notice("ended")["event"], "ended");
+    let ended = run.child.wait().unwrap();
     assert!(ended.success(), "{ended}");
     assert!(pids.iter().all(|pid| !alive(*pid)));
-    assert_eq!(run.notice("ended")["event"], "ended");
 }
 
 #[test]
@@ -91,8 +94,14 @@ fn children_do_not_outlive_a_killed_parent() {
     let event = run.until("two ready edges", |event| ready_edges(event).len() == 2);
     run.child.kill().unwrap();
     run.child.wait().unwrap();
-    for pid in pids(&event) {
-        wait_for("the end of a child", || (!alive(pid)).then_some(()));
+    // The kernel sends the signal while the parent ends; a child is gone when its ports answer no more.
+    for node in nodes(&event) {
+        let address: SocketAddr = node["rtmp"].as_str().or(node["http"].as_str()).unwrap().parse().unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while alive(node["pid"].as_i64().unwrap()) {
+            assert!(Instant::now() < deadline, "{node} outlives its parent");
+            let _ = TcpStream::connect_timeout(&address, LOOK);
+        }
     }
 }
 
@@ -164,8 +173,20 @@ impl Run {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
+    /// The event once it is as it should be: looked at whenever something is told, and now and then.
     fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        wait_for(what, || Some(self.event()).filter(&holds))
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let event = self.event();
+            if holds(&event) {
+                return event;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}: {event:#}");
+            let mut notices = self.notices.borrow_mut();
+            if let Ok(told) = notices.0.recv_timeout(LOOK) {
+                notices.1.push(told);
+            }
+        }
     }
 
     /// The first notice of its kind.
@@ -190,17 +211,6 @@ impl Drop for Run {
     }
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(LOOK);
-    }
-}
-
 fn ready_edges(event: &Value) -> Vec<&Value> {
     let nodes = event["status"]["edges"]["nodes"].as_array();
     nodes.into_iter().flatten().filter(|node| node["ready"] == true).collect()
@@ -212,10 +222,13 @@ fn condition<'a>(event: &'a Value, kind: &str) -> &'a str {
     found.and_then(|condition| condition["status"].as_str()).unwrap_or_default()
 }
 
-fn pids(event: &Value) -> Vec<i64> {
+fn nodes(event: &Value) -> Vec<&Value> {
     let status = &event["status"];
-    let nodes = status["edges"]["nodes"].as_array().into_iter().flatten().chain([&status["ingest"]]);
-    nodes.filter_map(|node| node["pid"].as_i64()).collect()
+    status["edges"]["nodes"].as_array().into_iter().flatten().chain([&status["ingest"]]).collect()
+}
+
+fn pids(event: &Value) -> Vec<i64> {
+    nodes(event).into_iter().filter_map(|node| node["pid"].as_i64()).collect()
 }
 
 fn alive(pid: i64) -> bool {

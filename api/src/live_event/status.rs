@@ -89,7 +89,7 @@ pub struct StreamStatus {
     /// Measured bits per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_rate: Option<u64>,
-    /// Measured distance of key frames, e.g. 2s.
+    /// Measured distance of key frames, e.g. 2s or 8.3s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gop: Option<String>,
     /// What should be changed at the encoder, e.g. GopTooLong (8.3s, segment 2s).

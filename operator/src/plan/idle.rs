@@ -56,7 +56,9 @@ pub(super) fn idle(event: &Event, seen: &Observed, window_open: bool, now: Times
     let ended = answer.streams.values().filter_map(|stream| stream.idle_since_ms).max();
     let until = ended.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()).map(|at| at + rest);
     match until {
-        Some(until) if now < until => not("a session has just ended".into(), Some(until)),
+        Some(until) if now < until => {
+            not("an encoder that went may come back until hls.endAfter has passed".into(), Some(until))
+        }
         Some(_) | None => Idle::Yes,
     }
 }

@@ -63,17 +63,17 @@ pub fn refused(
     status
 }
 
-/// Deleting goes before everything; a refusal before what still runs.
+/// Deleting goes before everything; a session that is live is live, whatever else is wrong.
 fn phase(verdicts: &[(ConditionType, Verdict)], live: usize, deleting: bool) -> Phase {
     let is = |wanted: ConditionType, status: &str| {
         verdicts.iter().any(|(condition, verdict)| *condition == wanted && verdict.status.as_str() == status)
     };
     if deleting {
         Phase::Draining
-    } else if is(ConditionType::Accepted, "False") {
-        Phase::Failed
     } else if live > 0 {
         Phase::Live
+    } else if is(ConditionType::Accepted, "False") {
+        Phase::Failed
     } else if is(ConditionType::Ready, "True") {
         Phase::Waiting
     } else {

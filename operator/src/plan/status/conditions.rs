@@ -1,6 +1,8 @@
 //! The eight conditions: each says what is so, and if it is not as it should be, what to do.
 
-use crate::plan::{Floor, IngestSeen, Observed, Plan};
+mod secrets;
+
+use crate::plan::{Floor, IngestSeen, Objection, Observed, Plan};
 use crate::validate::{Event, Problem};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use lectern_api::condition::{ConditionType, reason};
@@ -50,10 +52,10 @@ fn unknown(reason: &'static str, message: impl Into<String>) -> Verdict {
 
 /// All conditions in their order.
 pub(super) fn of(event: &Event, plan: &Plan, seen: &Observed) -> Vec<(ConditionType, Verdict)> {
-    let accepted = accepted(event, seen);
+    let accepted = accepted(event, plan, seen);
     let ingest = ingest_ready(seen);
     let edges = edges_ready(plan, seen);
-    let ready = ready(&accepted, &ingest, &edges);
+    let ready = ready(&accepted, &ingest, &enough_edges(event, seen, &edges));
     ConditionType::ALL
         .into_iter()
         .map(|condition| {
@@ -133,17 +135,19 @@ fn listed(problems: &[Problem]) -> String {
     format!("{}{rest}", shown.join("; "))
 }
 
-fn accepted(event: &Event, seen: &Observed) -> Verdict {
+fn accepted(event: &Event, plan: &Plan, seen: &Observed) -> Verdict {
     if event.paused {
         return yes(reason::PAUSED, "the annotation lectern.dev/paused is set: nothing is changed until it is removed");
     }
-    match seen.objections.as_deref() {
-        None => unknown(reason::NOT_OBSERVED, "the spec is valid; what it refers to was not looked at yet"),
-        Some([]) => yes(reason::VALID, "the spec is valid and everything it refers to is there"),
-        Some([first, rest @ ..]) => {
-            let all: Vec<&str> = std::iter::once(first).chain(rest).map(|one| one.message.as_str()).collect();
-            no(first.reason, all.join("; "))
+    let missing = answer(seen.ingest.as_ref()).map(|said| secrets::missing(event, plan, said)).unwrap_or_default();
+    let all: Vec<&Objection> = seen.objections.iter().flatten().chain(&missing).collect();
+    match (all.first(), &seen.objections) {
+        (Some(first), _) => {
+            let texts: Vec<&str> = all.iter().map(|one| one.message.as_str()).collect();
+            no(first.reason, texts.join("; "))
         }
+        (None, None) => unknown(reason::NOT_OBSERVED, "the spec is valid; what it refers to was not looked at yet"),
+        (None, Some(_)) => yes(reason::VALID, "the spec is valid and everything it refers to is there"),
     }
 }
 
@@ -177,6 +181,15 @@ fn edges_ready(plan: &Plan, seen: &Observed) -> Verdict {
     });
     let text = format!("{ready} of {wanted} edges are ready{}", trouble.unwrap_or_default());
     no(if ready == 0 { reason::STARTING } else { reason::TOO_FEW_READY }, text)
+}
+
+/// For `Ready` as many edges as the spec asks for at least are enough: growing is no trouble.
+fn enough_edges(event: &Event, seen: &Observed, edges_ready: &Verdict) -> Verdict {
+    let ready = seen.edges.iter().flat_map(|edges| &edges.nodes).filter(|edge| edge.ready && !edge.ending).count();
+    match edges_ready.status {
+        Status::False if ready >= event.edges.min as usize => yes(reason::PLAYABLE, edges_ready.message.clone()),
+        Status::True | Status::False | Status::Unknown => edges_ready.clone(),
+    }
 }
 
 /// Every edge that serves has a live link for every stream, as the ingest tells it.

@@ -4,7 +4,6 @@ use super::numbers::{measured, measured_fraction};
 use crate::plan::Observed;
 use crate::validate::{Event, Stream};
 use jiff::Timestamp;
-use lectern_api::duration::Duration;
 use lectern_api::live_event::{LiveEventStatus, StreamStatus};
 use lectern_api::node_status::IngestStream;
 
@@ -67,14 +66,11 @@ fn with_urls(
     }
 }
 
-/// Key frame distance in tenths of a second, unless it moved by less than 5 %.
+/// Key frame distance in seconds with one decimal, unless it moved by less than 5 %.
 fn gop(now: &IngestStream, old: Option<&StreamStatus>) -> Option<String> {
-    let before = old.and_then(|old| old.gop.as_ref()).and_then(|text| Duration::new(text).millis().ok());
-    match (now.gop_ms, before) {
-        (Some(ms), Some(before)) if ms.abs_diff(before) <= before / 20 => Some(Duration::of_millis(before).to_string()),
-        (Some(ms), _) => Some(Duration::of_millis((ms + 50) / 100 * 100).to_string()),
-        (None, _) => None,
-    }
+    let before = old.and_then(|old| old.gop.as_ref()).and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
+    let seconds = measured_fraction(now.gop_ms.map(|ms| ms as f64 / 1e3), before.filter(|_| now.gop_ms.is_some()));
+    now.gop_ms.and(seconds).map(|seconds| format!("{seconds}s"))
 }
 
 /// A warning's text names a measured number; as long as the warning is of the same kind its first text stays.
