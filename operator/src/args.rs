@@ -74,6 +74,10 @@ pub struct PlanOptions {
     /// The moment to plan for, e.g. 2026-12-01T08:55:00+08:00. Default: now.
     #[arg(long, value_name = "TIME", env = "LECTERN_AT")]
     pub at: Option<jiff::Timestamp>,
+    /// Print the Kubernetes objects instead, as YAML. What is secret is left out, and so is the owner, which only a
+    /// cluster knows.
+    #[arg(long, env = "LECTERN_OBJECTS")]
+    pub objects: bool,
 }
 
 /// What is printed.

@@ -1,4 +1,4 @@
-//! Lectern's operator: a pure middle (`validate`, `plan`) and the backends that carry a plan out.
+//! Lectern's operator: a pure middle (`validate`, `plan`, `render`) and the backends that carry a plan out.
 //!
 //! The middle knows no client, no clock and no socket: time is an argument, and what was seen is an `Observed` in which
 //! everything may be missing.
@@ -8,5 +8,6 @@ pub mod backend;
 pub mod crd;
 pub mod input;
 pub mod plan;
+pub mod render;
 pub mod show;
 pub mod validate;

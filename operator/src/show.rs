@@ -2,6 +2,7 @@
 
 use crate::args::PlanOptions;
 use crate::plan::{Observed, Plan, plan, schedule};
+use crate::render::{Identity, Installation, Metrics, PullPolicy, render};
 use crate::validate::Event;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -18,8 +19,27 @@ const STEPS_LISTED: usize = 8;
 pub fn main(options: &PlanOptions) -> Result<()> {
     let (_, event) = crate::input::event(&options.file)?;
     let now = options.at.unwrap_or_else(Timestamp::now);
-    let text = text(&event, &plan(&event, &Observed::default(), now), now);
+    let plan = plan(&event, &Observed::default(), now);
+    let text = if options.objects { objects(&event, &plan)? } else { text(&event, &plan, now) };
     std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+}
+
+/// The objects of `plan` as YAML, as an installation with the chart's defaults makes them.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn objects(event: &Event, plan: &Plan) -> Result<String> {
+    let identity = Identity { uid: None, seed: String::new() };
+    let installation = Installation {
+        node_image: format!("ghcr.io/lectern-dev/lectern:{}", env!("CARGO_PKG_VERSION")),
+        pull_policy: PullPolicy::default(),
+        pull_secrets: Vec::new(),
+        namespace: "lectern-system".into(),
+        scrape_namespaces: Vec::new(),
+        metrics: Metrics::default(),
+    };
+    let objects = render(event, plan, &identity, &installation).without_secrets("(derived by the operator)");
+    objects.to_yaml().context("failed to write the objects as YAML")
 }
 
 /// `plan` in words.

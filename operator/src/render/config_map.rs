@@ -1,0 +1,28 @@
+//! The ConfigMap with what the ingest is told: streams, HLS, playback, forwards. The only object that changes when those
+//! do.
+
+use super::{Scene, meta, pod, secret};
+use crate::plan::{IngestPlace, Role};
+use k8s_openapi::api::core::v1::ConfigMap;
+use lectern_api::node_config::{Discovery, IngestListen};
+use std::collections::BTreeMap;
+
+/// Data key, and the name of the file.
+pub const NODE_FILE: &str = "node.json";
+
+pub fn node(scene: &Scene<'_>) -> ConfigMap {
+    let place = IngestPlace {
+        discovery: Discovery::EndpointSlices { service: scene.event.name.relay() },
+        seed_file: format!("{}/{}", pod::SEED_DIR, secret::SEED),
+        publish_keys_dir: pod::PUBLISH_KEYS_DIR.into(),
+        forward_dir: pod::FORWARD_DIR.into(),
+        listen: IngestListen::default(),
+    };
+    // A struct of texts and numbers: writing it has no failing case.
+    let text = serde_json::to_string_pretty(&scene.plan.ingest.settings.config(place)).unwrap_or_default();
+    ConfigMap {
+        metadata: meta::object(scene, Role::Ingest, scene.event.name.node()),
+        data: Some(BTreeMap::from([(NODE_FILE.to_owned(), text)])),
+        ..ConfigMap::default()
+    }
+}

@@ -1,0 +1,46 @@
+//! Secrets: the seed for the ingest, the relay token for the edges, a publish key per stream for people to read. All
+//! derived (design section 3), so whoever makes them first makes the same ones.
+
+use super::{Scene, meta};
+use crate::plan::Role;
+use k8s_openapi::api::core::v1::Secret;
+use lectern_api::names::StreamName;
+use lectern_api::{keys, labels};
+use std::collections::BTreeMap;
+
+/// Data key of the seed.
+pub const SEED: &str = "seed";
+/// Data key of the relay token.
+pub const TOKEN: &str = "token";
+/// Data key of a publish key.
+pub const KEY: &str = "key";
+
+pub fn all(scene: &Scene<'_>) -> Vec<Secret> {
+    let name = &scene.event.name;
+    let seed = &scene.identity.seed;
+    let token = keys::relay_token(seed.as_bytes());
+    let mut all = vec![
+        secret(scene, Role::Ingest, name.seed(), SEED, seed.clone()),
+        secret(scene, Role::Edge, name.relay(), TOKEN, token),
+    ];
+    all.extend(scene.plan.keys.generated.iter().map(|stream| stream_key(scene, stream)));
+    all
+}
+
+fn stream_key(scene: &Scene<'_>, stream: &StreamName) -> Secret {
+    let value = keys::stream_key(scene.identity.seed.as_bytes(), stream.as_str());
+    let mut secret = secret(scene, Role::Ingest, scene.event.name.stream_key(stream), KEY, value);
+    secret.metadata.labels.get_or_insert_default().insert(labels::STREAM.into(), stream.to_string());
+    secret
+}
+
+/// Immutable, because editing it would change nothing: nodes derive the value themselves.
+fn secret(scene: &Scene<'_>, role: Role, name: String, key: &str, value: String) -> Secret {
+    Secret {
+        metadata: meta::object(scene, role, name),
+        immutable: Some(true),
+        string_data: Some(BTreeMap::from([(key.to_owned(), value)])),
+        type_: Some("Opaque".into()),
+        ..Secret::default()
+    }
+}
