@@ -76,15 +76,15 @@ pub struct LiveEventSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub schedule: Vec<ScheduleWindow>,
 
-    /// Where encoders publish.
+    /// Where encoders publish: one ingest for all streams of the event.
     #[serde(default)]
     pub ingest: IngestSpec,
 
-    /// Where people watch.
+    /// Where people watch: between min and max edges, as many as the audience needs.
     #[serde(default)]
     pub edges: EdgesSpec,
 
-    /// How HLS is cut and listed.
+    /// How HLS is cut and listed. The defaults suit lectures: viewers are six to eight seconds behind.
     #[serde(default)]
     pub hls: HlsSpec,
 

@@ -6,6 +6,9 @@ use std::fmt;
 /// Longest accepted text in bytes: nobody writes more, and CEL needs a bound.
 pub const QUANTITY_BYTES_MAX: usize = 24;
 
+/// What a quantity looks like. Numbers without quotes are not matched against it, which is right.
+pub const QUANTITY_PATTERN: &str = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$";
+
 /// A quantity as it was written; a bare number is kept as its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written")]
@@ -93,7 +96,11 @@ impl schemars::JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": QUANTITY_BYTES_MAX })
+        schemars::json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "pattern": QUANTITY_PATTERN,
+            "maxLength": QUANTITY_BYTES_MAX,
+        })
     }
 }
 

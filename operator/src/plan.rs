@@ -129,15 +129,14 @@ pub struct Rollout {
 /// What there should be for `event`, given what was seen, at `now`.
 #[must_use]
 pub fn plan(event: &Event, seen: &Observed, now: Timestamp) -> Plan {
-    let outlook = schedule::outlook(&event.schedule, now);
-    let floor = floor::floor(event, seen, outlook.floor.as_ref(), now);
-    let window_open = outlook.floor.is_some();
+    let outlook = schedule::outlook(&event.schedule, &event.edges.bounds(), now);
+    let floor = floor::floor(event, seen, outlook.open.as_ref(), now);
+    let window_open = outlook.open.is_some();
     let idle = idle::idle(event, seen, window_open, now);
     let rollout = rollout(event, seen, &idle);
     let edges = &event.edges;
     let replicas = Replicas { min: floor.edges, max: edges.max, wanted: wanted(event, seen, &floor) };
-    let look_again =
-        [outlook.next.as_ref().map(|step| step.at), floor.until, idle.look_again()].into_iter().flatten().min();
+    let look_again = [outlook.change, floor.until, idle.look_again()].into_iter().flatten().min();
     Plan {
         ingest: Tier {
             role: Role::Ingest,
@@ -160,7 +159,7 @@ pub fn plan(event: &Event, seen: &Observed, now: Timestamp) -> Plan {
         },
         keys: keys(event),
         floor,
-        next_step: outlook.next,
+        next_step: outlook.step,
         window_open,
         idle,
         rollout,

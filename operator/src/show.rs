@@ -127,12 +127,11 @@ fn write_steps(text: &mut String, event: &Event, now: Timestamp) -> std::fmt::Re
     }
     let mut at = now;
     for index in 0..STEPS_LISTED {
-        let Some(step) = schedule::outlook(&event.schedule, at).next else {
-            return if index == 0 { writeln!(text, "schedule is over") } else { Ok(()) };
+        let Some(step) = schedule::outlook(&event.schedule, &event.edges.bounds(), at).step else {
+            return if index == 0 { writeln!(text, "schedule changes nothing more") } else { Ok(()) };
         };
         let lead = if index == 0 { "schedule" } else { "        " };
-        let edges = step.min.max(event.edges.min);
-        writeln!(text, "{lead} {} at least {edges} edges ({})", step.at, step.window)?;
+        writeln!(text, "{lead} {} at least {} edges ({})", step.at, step.min, step.window)?;
         at = step.at;
     }
     Ok(())

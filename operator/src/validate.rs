@@ -117,6 +117,23 @@ pub struct Edges {
     pub resources: Resources,
 }
 
+/// Between what the number of edges moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// `edges.min`.
+    pub min: u32,
+    /// `edges.max`, at least `min`.
+    pub max: u32,
+}
+
+impl Edges {
+    /// Between what their number moves.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds { min: self.min, max: self.max }
+    }
+}
+
 /// The event that `raw` describes.
 ///
 /// # Errors

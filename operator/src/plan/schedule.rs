@@ -3,7 +3,7 @@
 //! A time of the day that the clocks skip is the later one, a time that comes twice is the earlier one (the rule of RFC
 //! 5545, which jiff calls `compatible`). Time zones come from the bundled database.
 
-use crate::validate::{Recurrence, When, Window};
+use crate::validate::{Bounds, Recurrence, When, Window};
 use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Span, Timestamp};
 
@@ -16,9 +16,11 @@ const DAYS_BACK: i64 = 9;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// The open window that asks for most edges.
-    pub floor: Option<Open>,
-    /// The next change of the floor.
-    pub next: Option<Step>,
+    pub open: Option<Open>,
+    /// The next change of the fewest edges.
+    pub step: Option<Step>,
+    /// When a window next opens or closes, whatever that changes.
+    pub change: Option<Timestamp>,
 }
 
 /// An open window.
@@ -30,12 +32,12 @@ pub struct Open {
     pub min: u32,
 }
 
-/// A change of the floor.
+/// A change of the fewest edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// When.
     pub at: Timestamp,
-    /// The floor from then on; 0 when no window is open any more.
+    /// The fewest edges from then on.
     pub min: u32,
     /// The window that begins, or that ends.
     pub window: String,
@@ -52,9 +54,10 @@ pub struct Occurrence {
     pub end: Timestamp,
 }
 
-/// What `windows` say about `now`.
+/// What `windows` say about `now`, where there are `edges.min` edges in any case and `edges.max` at most: a window that
+/// changes nothing is no step.
 #[must_use]
-pub fn outlook(windows: &[Window], now: Timestamp) -> Outlook {
+pub fn outlook(windows: &[Window], edges: &Bounds, now: Timestamp) -> Outlook {
     let occurrences: Vec<(&Window, Occurrence)> =
         windows.iter().flat_map(|window| around(window, now).into_iter().map(move |when| (window, when))).collect();
     let open_at = |at: Timestamp| {
@@ -65,19 +68,23 @@ pub fn outlook(windows: &[Window], now: Timestamp) -> Outlook {
             Some(_) | None => Some(window),
         })
     };
-    let floor = open_at(now);
-    let min = floor.map_or(0, |window| window.min);
-    let mut edges: Vec<(Timestamp, &Window)> =
+    let floor_of = |open: Option<&Window>| open.map_or(0, |window| window.min).clamp(edges.min, edges.max);
+    let open = open_at(now);
+    let mut changes: Vec<(Timestamp, &Window)> =
         occurrences.iter().flat_map(|(window, when)| [(when.warm, *window), (when.end, *window)]).collect();
-    edges.retain(|(at, _)| *at > now);
-    edges.sort_by_key(|(at, _)| *at);
-    let next = edges.into_iter().find_map(|(at, cause)| {
-        let then = open_at(at);
-        let then_min = then.map_or(0, |window| window.min);
-        let window = then.filter(|_| then_min > min).unwrap_or(cause);
-        (then_min != min).then(|| Step { at, min: then_min, window: window.name.clone() })
+    changes.retain(|(at, _)| *at > now);
+    changes.sort_by_key(|(at, _)| *at);
+    let step = changes.iter().find_map(|(at, cause)| {
+        let then = open_at(*at);
+        let (before, min) = (floor_of(open), floor_of(then));
+        let window = then.filter(|_| min > before).unwrap_or(cause);
+        (min != before).then(|| Step { at: *at, min, window: window.name.clone() })
     });
-    Outlook { floor: floor.map(|window| Open { window: window.name.clone(), min: window.min }), next }
+    Outlook {
+        open: open.map(|window| Open { window: window.name.clone(), min: window.min }),
+        step,
+        change: changes.first().map(|(at, _)| *at),
+    }
 }
 
 /// The occurrences of `window` near `now`: all that may be open, and at least the next one that begins.

@@ -31,7 +31,7 @@ pub fn of(
     let live = streams.iter().filter(|stream| stream.live).count();
     let next = plan.next_step.as_ref().map(|step| NextScale {
         at: step.at.to_string(),
-        min: step.min.max(event.edges.min).min(event.edges.max),
+        min: step.min,
         window: step.window.clone(),
     });
     LiveEventStatus {

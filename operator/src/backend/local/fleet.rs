@@ -82,7 +82,12 @@ impl Fleet {
         match news {
             News::Heard { status, .. } => node.heard(status.map(|status| *status), now).into_iter().collect(),
             News::Died { how, .. } => {
-                let words = self.workdir.last_words(&node.name, LAST_WORDS);
+                // Who was killed had nothing to say about it.
+                let words = if how.starts_with("signal") {
+                    Vec::new()
+                } else {
+                    self.workdir.last_words(&node.name, LAST_WORDS)
+                };
                 let notice = node.died(how, words, now);
                 self.edges.retain(|edge| !matches!(edge.state, State::Gone));
                 vec![notice]

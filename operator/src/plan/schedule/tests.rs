@@ -2,6 +2,9 @@ use super::*;
 use lectern_api::live_event::{LiveEvent, ScheduleWindow};
 use serde_json::{Value, json};
 
+/// No bounds to speak of: every window is seen.
+const ANY: Bounds = Bounds { min: 0, max: u32::MAX };
+
 fn windows(all: Value) -> Vec<Window> {
     let event: LiveEvent = serde_json::from_value(json!({
         "apiVersion": "lectern.dev/v1alpha1", "kind": "LiveEvent", "metadata": { "name": "gala" },
@@ -20,7 +23,7 @@ fn at(text: &str) -> Timestamp {
 fn steps(windows: &[Window], from: &str, count: usize) -> Vec<String> {
     let mut now = at(from);
     let mut all = Vec::new();
-    while let Some(step) = outlook(windows, now).next.filter(|_| all.len() < count) {
+    while let Some(step) = outlook(windows, &ANY, now).step.filter(|_| all.len() < count) {
         all.push(format!("{} {} {}", step.at, step.min, step.window));
         now = step.at;
     }
@@ -32,7 +35,7 @@ fn a_window_is_open_from_its_prewarm_to_its_end() {
     let windows = windows(json!([
         { "name": "w", "start": "2026-12-01T09:00:00+08:00", "end": "2026-12-01T12:00:00+08:00", "min": 8, "prewarm": "10m" }
     ]));
-    let floor = |time: &str| outlook(&windows, at(time)).floor.map(|open| open.min);
+    let floor = |time: &str| outlook(&windows, &ANY, at(time)).open.map(|open| open.min);
     assert_eq!(floor("2026-12-01T00:49:59Z"), None);
     assert_eq!(floor("2026-12-01T00:50:00Z"), Some(8));
     assert_eq!(floor("2026-12-01T03:59:59Z"), Some(8));
@@ -143,6 +146,17 @@ fn a_night_that_goes_over_midnight_is_one_window() {
         "name": "night", "start": "2026-12-01T22:00:00+01:00", "end": "2026-12-02T02:00:00+01:00", "min": 4,
         "repeat": "Daily", "timeZone": "Europe/Berlin",
     }]));
-    assert_eq!(outlook(&windows, at("2026-12-09T00:30:00Z")).floor.map(|open| open.min), Some(4));
-    assert_eq!(outlook(&windows, at("2026-12-09T01:00:00Z")).floor, None);
+    assert_eq!(outlook(&windows, &ANY, at("2026-12-09T00:30:00Z")).open.map(|open| open.min), Some(4));
+    assert_eq!(outlook(&windows, &ANY, at("2026-12-09T01:00:00Z")).open, None);
+}
+
+#[test]
+fn a_window_that_changes_nothing_is_no_step_but_still_a_change() {
+    let windows = windows(json!([
+        { "name": "small", "start": "2026-12-01T08:00:00Z", "end": "2026-12-01T09:00:00Z", "min": 2, "prewarm": "0s" },
+        { "name": "large", "start": "2026-12-01T12:00:00Z", "end": "2026-12-01T13:00:00Z", "min": 9, "prewarm": "0s" },
+    ]));
+    let outlook = outlook(&windows, &Bounds { min: 2, max: 6 }, at("2026-12-01T00:00:00Z"));
+    assert_eq!(outlook.change, Some(at("2026-12-01T08:00:00Z")));
+    assert_eq!(outlook.step.map(|step| (step.at, step.min)), Some((at("2026-12-01T12:00:00Z"), 6)));
 }
