@@ -60,6 +60,8 @@ pub const EDGES_MAX: u32 = 1_000;
         .message("forward needs forwardSecretRef: the Secret whose data keys, named like the entries, hold the RTMP URLs"),
     validation = Rule::new("!has(self.forward) || self.forward.all(f, !has(f.streams) || f.streams.all(s, self.streams.exists(t, t.name == s)))")
         .message("forward[].streams names a stream that is not in spec.streams"),
+    validation = Rule::new("!has(self.forward) || self.streams.size() == 1 || self.forward.all(f, has(f.streams) && f.streams.size() == 1)")
+        .message("forward[].streams must name one stream, since a URL takes one stream: make an entry for each"),
     validation = Rule::new("!has(self.schedule) || self.schedule.all(w, w.min <= self.edges.max)")
         .message("schedule[].min must not exceed edges.max: raise edges.max or lower the window's min")
 )]
@@ -178,7 +180,6 @@ pub struct EdgesSpec {
     pub max: u32,
 
     /// How many viewers one edge carries. At this number an edge refuses newcomers; those who watch go on watching.
-    /// `lectern-node calibrate` measures it.
     #[serde(default = "default_viewers")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub viewers_per_edge: u32,
@@ -289,9 +290,9 @@ pub struct Forward {
     /// The data key in forwardSecretRef that holds the URL, e.g. rtmp://HOST/APP/NAME.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// The streams that are pushed there. Empty: all of them; the URL's last segment is then followed by -STREAM.
+    /// The stream that is pushed there: one, since a URL takes one stream. May be left out in an event of one stream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = STREAMS_MAX), inner(length(min = 1, max = 40)))]
+    #[schemars(length(max = 1), inner(length(min = 1, max = 40)))]
     pub streams: Vec<String>,
 }
 

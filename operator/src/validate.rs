@@ -342,6 +342,11 @@ fn forward(raw: &LiveEvent, problems: &mut Problems) -> Vec<ForwardConfig> {
         if let Err(error) = SecretName::new(&forward.name) {
             problems.add(format!("spec.forward[{index}].name"), error.to_string());
         }
+        problems.unless(
+            forward.streams.len() == 1 || (forward.streams.is_empty() && spec.streams.len() == 1),
+            format!("spec.forward[{index}].streams"),
+            "must name one stream, since a URL takes one stream: make an entry for each",
+        );
         for name in &forward.streams {
             problems.unless(
                 spec.streams.iter().any(|stream| stream.name == *name),

@@ -192,6 +192,7 @@ impl Runner {
     /// SIGTERM to all, then waits; a second signal or the end of the drain time kills.
     async fn drain(&mut self, stop: &mut Stop) {
         let longest = Duration::from_millis(self.event.edges.drain_ms) + DRAIN_GRACE;
+        self.screen.draw(&[]);
         self.screen.say(&Notice::Draining { at_most_s: longest.as_secs() });
         self.fleet.end_all();
         let deadline = Instant::now() + longest;

@@ -66,6 +66,8 @@ fn impossible() -> Vec<(&'static str, Option<Value>, &'static str, bool)> {
         ("/spec/playback", Some(json!({ "allowedOrigins": ["https://example.org/"] })), "scheme://", IN_CEL),
         ("/spec/forwardSecretRef", None, "forwardSecretRef", IN_CEL),
         ("/spec/forward/0/streams/0", Some(json!("hall-z")), "spec.streams", IN_CEL),
+        ("/spec/forward/0/streams", None, "one stream", IN_CEL),
+        ("/spec/forward/0/streams", Some(json!(["hall-a", "hall-b"])), "one stream", IN_CEL),
         ("/spec/ingest/expose", Some(json!({ "type": "ClusterIP", "nodePort": 30000 })), "NodePort", IN_CEL),
         (expose, Some(json!({ "type": "NodePort", "loadBalancerClass": "x" })), "LoadBalancer", IN_CEL),
         ("/spec/schedule/0/end", Some(json!("2026-12-01T08:00:00+08:00")), "after", IN_CEL),

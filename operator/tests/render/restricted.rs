@@ -51,7 +51,7 @@ fn objections(pod: &Value) -> Vec<String> {
 fn pods() -> Vec<Value> {
     let spec = json!({
         "ingest": { "publishKeysSecretRef": { "name": "mine" } },
-        "forward": [{ "name": "cdn" }], "forwardSecretRef": { "name": "urls" },
+        "forward": [{ "name": "cdn", "streams": ["hall-a"] }], "forwardSecretRef": { "name": "urls" },
     });
     let deployments = rendered(&event_with(&spec)).deployments;
     deployments.iter().map(|one| serde_json::to_value(one).unwrap()["spec"]["template"]["spec"].clone()).collect()

@@ -219,7 +219,7 @@ fn a_missing_secret_is_known_by_what_the_ingest_says_it_loaded() {
         "spec": {
             "streams": [{ "name": "hall-a" }, { "name": "hall-b" }],
             "ingest": { "publishKeysSecretRef": { "name": "my-keys" } },
-            "forward": [{ "name": "cdn" }], "forwardSecretRef": { "name": "urls" },
+            "forward": [{ "name": "cdn", "streams": ["hall-a"] }], "forwardSecretRef": { "name": "urls" },
         },
     }))
     .unwrap();

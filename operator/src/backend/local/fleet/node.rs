@@ -179,6 +179,8 @@ impl Node {
         }
         match (was, self.ready()) {
             (false, true) => Some(Notice::Ready { node: self.name.clone() }),
+            // What was told to end says so on its way; that is no news.
+            (true, false) if self.ending() => None,
             (true, false) => {
                 self.not_ready_since = Timestamp::now();
                 let said = self.status.as_ref().and_then(|status| status.not_ready_reason.clone());
