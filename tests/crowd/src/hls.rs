@@ -26,6 +26,8 @@ pub async fn watch(viewer: Viewer) {
         shared: shared.clone(),
         joined,
         had_picture: false,
+        in_session: false,
+        ended_at: None,
         buffer: Buffer::new(0),
     };
     tokio::select! {
@@ -46,6 +48,9 @@ struct Watcher {
     shared: Rc<Shared>,
     joined: f64,
     had_picture: bool,
+    in_session: bool,
+    /// The last number of the session that this viewer saw the end of.
+    ended_at: Option<u64>,
     buffer: Buffer,
 }
 
@@ -53,6 +58,8 @@ struct Watcher {
 enum Left {
     /// EXT-X-ENDLIST, and everything before it is there.
     Ended,
+    /// It is still the session whose end was seen.
+    Stale,
     /// The playlist is gone.
     Lost,
 }
@@ -61,16 +68,20 @@ impl Watcher {
     async fn run(&mut self) {
         loop {
             let media = self.join().await;
-            let left = self.follow(&media).await;
-            if matches!(left, Left::Ended) {
-                self.buffer.end(self.shared.now_ms());
-                self.shared.tally(Kind::Hls).ended += 1;
-                if !self.shared.rejoin {
-                    return;
+            match self.follow(&media).await {
+                Left::Lost => continue,
+                Left::Stale => {}
+                Left::Ended => {
+                    self.buffer.end(self.shared.now_ms());
+                    self.shared.tally(Kind::Hls).ended += 1;
+                    if !self.shared.rejoin {
+                        return;
+                    }
+                    self.buffer.restart();
+                    self.in_session = false;
                 }
-                sleep(Duration::from_millis(REJOIN_MS)).await;
-                self.buffer.restart();
             }
+            sleep(Duration::from_millis(REJOIN_MS)).await;
         }
     }
 
@@ -112,11 +123,15 @@ impl Watcher {
             let pause_ms = match self.playlist(path).await {
                 Err(Vanished) => return Left::Lost,
                 Ok(None) => FAILED_MS as f64,
+                Ok(Some((_, list))) if list.ended && list.segments.last().map(|s| s.msn) == self.ended_at => {
+                    return Left::Stale;
+                }
                 Ok(Some((connection, list))) => {
                     let step = player.playlist(connection, &list);
                     self.note(&step, path, &list);
                     let all = self.fetch(path, &mut player, list.segments.get(step.fetch).unwrap_or_default()).await;
                     if list.ended && all {
+                        self.ended_at = list.segments.last().map(|s| s.msn);
                         return Left::Ended;
                     }
                     reload_ms(&list, step.changed)
@@ -209,6 +224,7 @@ impl Watcher {
         if let (Some(time), Ok(unix)) = (segment.time_ms, SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)) {
             tally.delay_ms.add(unix.as_secs_f64() * 1_000.0 - time as f64 - segment.duration_ms);
         }
+        tally.sessions += u64::from(!std::mem::replace(&mut self.in_session, true));
         if !std::mem::replace(&mut self.had_picture, true) {
             tally.pictures += 1;
             tally.first_picture_ms.add(now - self.joined);

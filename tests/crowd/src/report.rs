@@ -70,16 +70,19 @@ pub fn progress(shared: &Shared, before: u64, period: Duration) -> u64 {
     let mut bytes = 0;
     for (kind, t) in tallies(shared) {
         bytes += t.bytes;
-        let joining = t.viewers - t.pictures;
-        line += &format!(
-            " | {kind:?} {} watching, {joining} joining, {} ended; {} errors, {} retried, {} stalls, {} refused",
-            t.pictures - t.ended.min(t.pictures),
-            t.ended,
-            t.errors,
-            t.retried,
-            t.stalls,
-            t.refusals
-        );
+        line += &format!(" | {kind:?} {} watching", t.sessions.max(t.pictures).saturating_sub(t.ended));
+        let faults = [
+            ("joining", t.viewers - t.pictures),
+            ("ended", t.ended),
+            ("refused", t.refusals),
+            ("retried", t.retried),
+            ("errors", t.errors),
+            ("stalls", t.stalls),
+            ("mismatches", t.mismatches),
+        ];
+        for (name, count) in faults.into_iter().filter(|(_, count)| *count > 0) {
+            line += &format!(", {count} {name}");
+        }
     }
     let megabits = (bytes.saturating_sub(before) * 8) as f64 / 1e6 / period.as_secs_f64();
     // Progress is for people: where nobody reads it, nothing is lost.

@@ -14,6 +14,8 @@ pub struct Tally {
     pub viewers: u64,
     /// Viewers that had a picture.
     pub pictures: u64,
+    /// Sessions that viewers had a picture of: more than `pictures` when some came back for the next one.
+    pub sessions: u64,
     /// Refusals to join: 503 with Retry-After, or a rejected play.
     pub refusals: u64,
     /// Looks at a page that was not live.
