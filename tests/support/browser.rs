@@ -40,10 +40,18 @@ pub struct Sample {
     pub errors: Vec<String>,
     /// Errors that it did not.
     pub fatal: Vec<String>,
-    /// Times the discontinuity number of what is played changed.
-    pub discontinuities: u64,
+    /// Unix milliseconds at which the discontinuity number of what is played changed.
+    pub discontinuities: Vec<u64>,
     /// The end was reached.
     pub ended: bool,
+}
+
+impl Sample {
+    /// How far the picture is behind the encoder, in milliseconds.
+    #[must_use]
+    pub fn behind_ms(&self) -> Option<u64> {
+        self.date.map(|date| self.at.saturating_sub(date))
+    }
 }
 
 /// A stall of the page.

@@ -40,6 +40,12 @@ impl Crowd {
         Ok(Report { json: serde_json::from_str(&text)?, success: status.success(), log: self.process.log() })
     }
 
+    /// The last line of progress; empty before the first.
+    #[must_use]
+    pub fn progress(&self) -> String {
+        self.process.log().lines().last().unwrap_or_default().to_owned()
+    }
+
     /// Sends it home and takes its report.
     ///
     /// # Errors

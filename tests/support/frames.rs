@@ -41,7 +41,8 @@ async fn hashes(file: &Path, how: &[&str]) -> Result<Vec<String>> {
     if !status.success() || !complaints.is_empty() {
         bail!("ffmpeg on {}: {status}\n{complaints}", file.display());
     }
-    let hash = |line: &str| line.rsplit(',').next().map(|h| h.trim().to_owned());
+    // stream, dts, pts, duration, size, hash, and whatever else there is of side data.
+    let hash = |line: &str| line.split(',').nth(5).map(|h| h.trim().to_owned());
     Ok(text.lines().filter(|l| !l.starts_with('#')).filter_map(hash).collect())
 }
 

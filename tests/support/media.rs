@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Changes when the files are to be made anew.
-const VERSION: u32 = 1;
-/// Length of a file in seconds: publishers repeat it.
+const VERSION: u32 = 2;
+/// Length of a file in seconds: publishers repeat it. Whole groups of pictures, so that the seam is one like any other.
 const LENGTH_S: u32 = 24;
+/// The same where a group is 250 pictures at 30 a second.
+const LENGTH_DEFAULT_GOP_S: u32 = 25;
 
 /// What an encoder might send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +42,14 @@ impl Clip {
     }
 
     fn arguments(self) -> Vec<String> {
+        let length_s = if self == Self::DefaultGop { LENGTH_DEFAULT_GOP_S } else { LENGTH_S };
         let size = if self == Self::Small { "320x180" } else { "640x360" };
         let mut words = Vec::new();
         if self != Self::AudioOnly {
-            words.push(format!("-f lavfi -i testsrc2=size={size}:rate=30:duration={LENGTH_S}"));
+            words.push(format!("-f lavfi -i testsrc2=size={size}:rate=30:duration={length_s}"));
         }
         if self != Self::VideoOnly {
-            words.push(format!("-f lavfi -i sine=frequency=440:sample_rate=48000:duration={LENGTH_S}"));
+            words.push(format!("-f lavfi -i sine=frequency=440:sample_rate=48000:duration={length_s}"));
         }
         if self != Self::AudioOnly {
             words.push("-c:v libx264 -preset veryfast -b:v 600k -maxrate 600k -bufsize 1200k -pix_fmt yuv420p".into());

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,13 +15,14 @@ const LOG_LINES: usize = 60;
 /// How long a process that is asked to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The path of one of our binaries, beside this test's own executable.
+/// The path of one of our binaries: beside this test's own executable, or in the folder `LECTERN_BIN_DIR`.
 ///
 /// # Errors
 /// When it is not there, with the command that builds it.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("failed to find this test's own path")?;
-    let folder = own.ancestors().nth(2).context("the test's executable lies in no folder")?;
+    let beside = own.ancestors().nth(2).context("the test's executable lies in no folder")?;
+    let folder = std::env::var_os("LECTERN_BIN_DIR").map_or_else(|| beside.to_owned(), PathBuf::from);
     let path = folder.join(name);
     if !path.exists() {
         bail!("{} is not there: run `cargo build --workspace` first", path.display());
@@ -33,7 +35,8 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 pub struct Running {
     name: String,
     child: Child,
-    log: PathBuf,
+    /// Read through this, so that it can still be shown when the folder is gone.
+    log: File,
     polite: bool,
 }
 
@@ -43,10 +46,9 @@ impl Running {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Result<Self> {
-        let log = folder.join(format!("{name}.log"));
-        let file = File::options().create(true).append(true).open(&log).context("failed to make a log file")?;
-        let errors = file.try_clone().context("failed to share the log file")?;
-        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        let log = open_log(name, folder)?;
+        let share = || log.try_clone().context("failed to share the log file");
+        command.stdin(Stdio::null()).stdout(share()?).stderr(share()?);
         Self::spawn(name, log, command)
     }
 
@@ -55,13 +57,13 @@ impl Running {
     /// # Errors
     /// When the program cannot be started.
     pub fn start_piped(name: &str, folder: &Path, command: &mut Command) -> Result<Self> {
-        let log = folder.join(format!("{name}.log"));
-        let errors = File::options().create(true).append(true).open(&log).context("failed to make a log file")?;
+        let log = open_log(name, folder)?;
+        let errors = log.try_clone().context("failed to share the log file")?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         Self::spawn(name, log, command)
     }
 
-    fn spawn(name: &str, log: PathBuf, command: &mut Command) -> Result<Self> {
+    fn spawn(name: &str, log: File, command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.process_group(0).spawn().with_context(|| format!("failed to start {program}"))?;
         Ok(Self { name: name.to_owned(), child, log, polite: false })
@@ -130,7 +132,9 @@ impl Running {
     /// All that it has written so far.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let mut bytes = vec![0; self.log.metadata().map_or(0, |m| usize::try_from(m.len()).unwrap_or(0))];
+        let read = self.log.read_at(&mut bytes, 0).unwrap_or(0);
+        String::from_utf8_lossy(bytes.get(..read).unwrap_or_default()).into_owned()
     }
 }
 
@@ -141,13 +145,7 @@ impl Drop for Running {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
             let tail = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
-            eprintln!(
-                "---- {} (pid {}), the end of {}:\n{}",
-                self.name,
-                self.pid(),
-                self.log.display(),
-                tail.join("\n")
-            );
+            eprintln!("---- {} (pid {}), the end of its log:\n{}", self.name, self.pid(), tail.join("\n"));
         }
         if self.polite && matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.signal(Signal::SIGTERM);
@@ -162,6 +160,12 @@ impl Drop for Running {
     }
 }
 
+fn open_log(name: &str, folder: &Path) -> Result<File> {
+    let path = folder.join(format!("{name}.log"));
+    let options = File::options().create(true).read(true).append(true).open(&path);
+    options.with_context(|| format!("failed to make {}", path.display()))
+}
+
 /// Sends a signal to the process of that id.
 ///
 /// # Errors
@@ -169,6 +173,24 @@ impl Drop for Running {
 pub fn signal_to(pid: u32, signal: Signal) -> Result<()> {
     let target = Pid::from_raw(i32::try_from(pid).context("no process id")?);
     kill(target, signal).with_context(|| format!("failed to send {signal} to {pid}"))
+}
+
+/// Resident memory of a process in KiB (proc(5), `VmRSS`).
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("no process {pid}"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    line.trim().trim_end_matches("kB").trim().parse().context("VmRSS is no number")
+}
+
+/// Open file descriptors of a process.
+///
+/// # Errors
+/// When there is no such process.
+pub fn descriptors(pid: u32) -> Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd")).with_context(|| format!("no process {pid}"))?.count())
 }
 
 /// Runs a program to its end and gives what it printed: standard output and standard error.
@@ -186,11 +208,24 @@ pub async fn output(command: &mut Command, seconds: u64) -> Result<(ExitStatus, 
     Ok((done.status, text(done.stdout), text(done.stderr)))
 }
 
-/// A TCP port of the loopback that nobody listens on just now.
+/// Ports for tests: below those that the system gives to outgoing connections (from 32,768), which would take them.
+const PORTS: std::ops::Range<u16> = 12_000..30_000;
+
+/// A TCP port of the loopback that nobody listens on, and that this process gave out to nobody before.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("failed to find a free port")?;
-    Ok(listener.local_addr().context("failed to read the port")?.port())
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Test processes that run side by side begin far from one another.
+    let begin = std::process::id().wrapping_mul(97);
+    for _ in 0..count {
+        let step = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let port = PORTS.start + u16::try_from(begin.wrapping_add(step) % count).unwrap_or(0);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port from {} to {}", PORTS.start, PORTS.end)
 }
