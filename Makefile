@@ -1,9 +1,9 @@
 # Every target installs what it needs first and says what it installs (scripts/setup).
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz lint
+.PHONY: help demo test bench fuzz lint image cluster cluster-down
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: ## an ingest, two edges and two test encoders on this machine; prints what to open
 	@scripts/setup demo
@@ -24,3 +24,14 @@ bench: ## measures against nginx and nginx-rtmp on this machine
 fuzz: ## every fuzz target for a bounded time (FUZZ_SECONDS each, 60 unless told otherwise)
 	@scripts/setup fuzz
 	@scripts/fuzz
+
+image: ## Lectern's image, with Docker or Podman; without either as a tar
+	@scripts/setup image
+	@scripts/image
+
+cluster: ## a Kubernetes cluster on this machine with Lectern installed; prints how to reach it (needs root)
+	@scripts/setup cluster
+	@scripts/cluster up
+
+cluster-down: ## removes that cluster
+	@scripts/cluster down

@@ -22,6 +22,8 @@ pub enum Command {
     Plan(PlanOptions),
     /// Print the Kubernetes resource definition of LiveEvents.
     Crd,
+    /// Check an installation: definition, operator, metrics API. `helm test` runs this.
+    Check(crate::check::CheckOptions),
 }
 
 /// Options of `lectern local`.

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod backend;
+pub mod check;
 pub mod crd;
 pub mod input;
 pub mod plan;

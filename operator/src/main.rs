@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         Command::Local(options) => lectern::backend::local::main(&options),
         Command::Plan(options) => lectern::show::main(&options),
         Command::Crd => lectern::crd::main(),
+        Command::Check(options) => lectern::check::main(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

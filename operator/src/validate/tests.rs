@@ -1,5 +1,3 @@
-//! One table of impossible events, held against this code and against the CEL rules of the definition.
-
 use super::*;
 use serde_json::{Value, json};
 

@@ -181,6 +181,9 @@ fn append<W: std::io::Write>(archive: &mut tar::Builder<W>, path: &str, mode: u3
     let mut header = tar::Header::new_ustar();
     header.set_size(bytes.len() as u64);
     header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_entry_type(tar::EntryType::Regular);
     archive.append_data(&mut header, path, bytes).with_context(|| format!("failed to pack {path}"))
 }

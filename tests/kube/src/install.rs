@@ -11,25 +11,16 @@ pub const RELEASE: &str = "lectern";
 
 /// What to do next, for whoever typed `make cluster`.
 pub const FIRST_STEPS: &str = "
-Lectern is installed. An event with two streams, and how far it is:
+Lectern is installed. The smallest event, and how far it is:
 
   kubectl apply -f examples/smallest.yaml
   kubectl get liveevents --watch
 
 Its ports, on this machine:
 
-  kubectl port-forward service/EVENT-ingest 1935 &
-  kubectl port-forward service/EVENT-edge 8080 &
+  kubectl port-forward service/hello-ingest 1935 &
+  kubectl port-forward service/hello-edge 8080:http &
 ";
-
-/// Builds the image with a cargo profile, gives it to every node and installs the chart.
-///
-/// # Errors
-/// When the build, the import or the installation fails.
-pub fn lectern(cluster: &Cluster, profile: &str) -> Result<()> {
-    import(cluster, profile)?;
-    helm_upgrade(cluster, &[]).map(drop)
-}
 
 /// Builds the image with a cargo profile and gives it to every node.
 ///

@@ -8,7 +8,8 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::os::unix::fs::symlink;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -31,9 +32,9 @@ pub struct Wanted {
     /// Do not install Lectern.
     #[arg(long)]
     pub bare: bool,
-    /// The cargo profile that Lectern's image is built with.
-    #[arg(long, default_value = "ci")]
-    pub profile: String,
+    /// Lectern's image, as `image` writes it; built if this is left out.
+    #[arg(long)]
+    pub image: Option<PathBuf>,
     /// Port of 127.0.0.1 for the API server; 0 is any.
     #[arg(long, default_value_t = 0)]
     pub api_port: u16,
@@ -96,7 +97,11 @@ pub fn serve(wanted: &Wanted) -> Result<()> {
         ..Options::default()
     })?;
     if !wanted.bare && !wanted.api_only {
-        install::lectern(&cluster, &wanted.profile)?;
+        match &wanted.image {
+            Some(tar) => cluster.import_image(tar)?,
+            None => install::import(&cluster, "ci")?,
+        }
+        install::helm_upgrade(&cluster, &[])?;
     }
     println!("KUBECONFIG={}", cluster.kubeconfig().display());
     let place = Place::find()?;
@@ -127,6 +132,9 @@ pub fn down() -> Result<()> {
     println!("The cluster is gone.");
     Ok(())
 }
+
+/// It holds a key: for its owner alone.
+const ACCESS_MODE: u32 = 0o600;
 
 /// Set for the process that `up` leaves behind: it is the one to be remembered.
 const REMEMBER: &str = "LECTERN_CLUSTER_REMEMBER";
@@ -171,14 +179,25 @@ impl Place {
             let _ = std::fs::remove_file(&link);
             symlink(program, &link).with_context(|| format!("failed to link {}", link.display()))?;
         }
-        let link = self.kubeconfig();
-        let _ = std::fs::remove_file(&link);
-        symlink(cluster.kubeconfig(), &link).with_context(|| format!("failed to link {}", link.display()))?;
+        self.share_access(cluster)?;
         let state = json!({"pid": std::process::id(), "kubeconfig": cluster.kubeconfig()}).to_string();
         // Written last and whole: it says that the rest is there.
         let unfinished = self.0.join("state.json.unfinished");
         std::fs::write(&unfinished, state).context("failed to write the state")?;
         std::fs::rename(unfinished, self.0.join("state.json")).context("failed to write the state")
+    }
+
+    /// Writes an access file that needs no other file, for whoever the cache belongs to: with `sudo`, not root.
+    fn share_access(&self, cluster: &Cluster) -> Result<()> {
+        let access = cluster.kubectl(&["config", "view", "--flatten", "--raw"])?;
+        let path = self.kubeconfig();
+        let _ = std::fs::remove_file(&path);
+        let mut file = File::options().write(true).create_new(true).mode(ACCESS_MODE).open(&path);
+        let file = file.as_mut().map_err(|e| anyhow::anyhow!("failed to make {}: {e}", path.display()))?;
+        file.write_all(access.as_bytes()).with_context(|| format!("failed to write {}", path.display()))?;
+        let owner = std::fs::metadata(&self.0).context("failed to ask who owns the cache")?;
+        chown(&path, Some(owner.uid()), Some(owner.gid()))
+            .with_context(|| format!("failed to hand over {}", path.display()))
     }
 
     fn forget(&self) -> Result<()> {
@@ -204,9 +223,9 @@ fn is_alive(pid: Pid) -> bool {
 }
 
 fn arguments(wanted: &Wanted) -> Vec<String> {
-    let Wanted { nodes, api_only, bare, profile, api_port } = wanted;
-    let mut arguments =
-        vec![format!("--nodes={nodes}"), format!("--profile={profile}"), format!("--api-port={api_port}")];
+    let Wanted { nodes, api_only, bare, image, api_port } = wanted;
+    let mut arguments = vec![format!("--nodes={nodes}"), format!("--api-port={api_port}")];
+    arguments.extend(image.iter().map(|tar| format!("--image={}", tar.display())));
     arguments.extend(api_only.then(|| "--api-only".to_owned()));
     arguments.extend(bare.then(|| "--bare".to_owned()));
     arguments

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lectern_testcluster::keeper::{self, Wanted};
-use lectern_testcluster::{image, machine};
+use lectern_testcluster::{image, machine, tools};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +34,8 @@ enum Command {
         #[arg(long, short, default_value = "lectern-image.tar")]
         output: PathBuf,
     },
+    /// Build Kubernetes and Helm, if they are not there yet, and tell where they are.
+    Tools,
     /// A machine's parent.
     #[command(hide = true)]
     Machine {
@@ -76,6 +78,9 @@ fn run(args: Args) -> Result<ExitCode> {
         Command::Serve(wanted) => keeper::serve(&wanted)?,
         Command::Down => keeper::down()?,
         Command::Image { profile, output } => image::lectern(&image::build_lectern(&profile)?).write(&output)?,
+        Command::Tools => {
+            println!("{}\n{}", tools::components()?.display(), tools::helm()?.display());
+        }
         Command::Machine { work, node } => machine::run_machine(&work, &node)?,
         Command::Init => machine::run_process_1()?,
         Command::Enter { init, command } => return machine::run_enter(init, &command),
