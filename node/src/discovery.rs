@@ -1,5 +1,8 @@
 //! Where the edges are, as one stream of address sets. On errors the last set stays: a set is never emptied by one.
 
+#[cfg(feature = "kubernetes")]
+mod slices;
+
 use anyhow::{Context, bail};
 use lectern_api::node_config::{Discovery, Peer};
 use lectern_api::ports::{ADMIN, RELAY};
@@ -25,7 +28,7 @@ pub type Peers = watch::Receiver<Option<BTreeSet<Peer>>>;
 /// Starts to look; ends with `shutdown`.
 ///
 /// # Errors
-/// If this build cannot look there. Everything that may heal is logged and tried again.
+/// None at present: everything that goes wrong may heal, is logged and tried again.
 pub fn start(discovery: &Discovery, shutdown: CancellationToken) -> anyhow::Result<Peers> {
     let (sender, peers) = watch::channel(None);
     match discovery.clone() {
@@ -44,10 +47,15 @@ pub fn start(discovery: &Discovery, shutdown: CancellationToken) -> anyhow::Resu
         Discovery::Dns { host } => {
             tokio::spawn(poll(sender, shutdown, DNS_EVERY, move || resolve(host.clone())));
         }
-        Discovery::EndpointSlices { service } => bail!(
-            "failed to start discovery: this build cannot watch the EndpointSlices of {service:?} yet; use \
-             {{\"type\": \"dns\", \"host\": \"{service}\"}}"
-        ),
+        #[cfg(feature = "kubernetes")]
+        Discovery::EndpointSlices { service } => {
+            tokio::spawn(slices::follow(sender, shutdown, service));
+        }
+        #[cfg(not(feature = "kubernetes"))]
+        Discovery::EndpointSlices { service } => {
+            tracing::warn!(service, "this build watches no EndpointSlices: edges are found by the Service's name");
+            tokio::spawn(poll(sender, shutdown, DNS_EVERY, move || resolve(service.clone())));
+        }
     }
     Ok(peers)
 }
@@ -75,14 +83,7 @@ async fn poll<F>(
                 if last_error.take().is_some() {
                     tracing::info!("discovery works again");
                 }
-                sender.send_if_modified(|known| {
-                    let other = known.as_ref() != Some(&found);
-                    if other {
-                        tracing::info!(edges = found.len(), "the set of edges changed");
-                        *known = Some(found);
-                    }
-                    other
-                });
+                publish(&sender, found);
             }
             Err(error) => {
                 let text = format!("{error:#}");
@@ -93,6 +94,18 @@ async fn poll<F>(
             }
         }
     }
+}
+
+/// Tells the set if it is another one.
+fn publish(sender: &watch::Sender<Option<BTreeSet<Peer>>>, found: BTreeSet<Peer>) {
+    sender.send_if_modified(|known| {
+        let other = known.as_ref() != Some(&found);
+        if other {
+            tracing::info!(edges = found.len(), "the set of edges changed");
+            *known = Some(found);
+        }
+        other
+    });
 }
 
 async fn read_file(path: PathBuf) -> anyhow::Result<BTreeSet<Peer>> {
@@ -167,9 +180,11 @@ mod tests {
         assert!(resolve("no-such-host.invalid".into()).await.is_err());
     }
 
+    #[cfg(not(feature = "kubernetes"))]
     #[tokio::test]
-    async fn what_is_not_built_in_is_said_at_the_start() {
-        let error = start(&Discovery::EndpointSlices { service: "gala-relay".into() }, CancellationToken::new());
-        assert!(error.unwrap_err().to_string().contains("cannot watch the EndpointSlices of \"gala-relay\" yet"));
+    async fn without_kubernetes_built_in_the_service_is_found_by_name() {
+        let discovery = Discovery::EndpointSlices { service: "127.0.0.1".into() };
+        let mut peers = start(&discovery, CancellationToken::new()).unwrap();
+        until(&mut peers, 1).await;
     }
 }

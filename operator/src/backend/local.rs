@@ -44,10 +44,20 @@ const NEWS_QUEUE: usize = 256;
 /// When the event cannot be read or cannot work, an address is taken, or the node binary is not there.
 pub fn main(options: &LocalOptions) -> Result<()> {
     let (raw, event) = crate::input::event(&options.file)?;
+    raise_descriptors();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
     // Children are tied to the thread that starts them (child.rs): this future runs on the main thread.
     runtime.block_on(run(options, raw, event))
+}
+
+/// A viewer at the entry takes two descriptors, and the usual soft limit is 1,024. Without leave to raise it the run
+/// goes on with what there is.
+fn raise_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 async fn run(options: &LocalOptions, raw: LiveEvent, event: Event) -> Result<()> {

@@ -1,3 +1,5 @@
+//! Floors, idleness, images and settings: what is decided from what was seen.
+
 use super::*;
 use lectern_api::live_event::LiveEvent;
 use lectern_api::node_status::{IngestStatus, IngestStream, NodeStatus};

@@ -1,3 +1,5 @@
+//! One table of impossible events, held against this code and against the CEL rules of the definition.
+
 use super::*;
 use serde_json::{Value, json};
 

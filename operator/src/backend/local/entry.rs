@@ -11,8 +11,10 @@ use tokio::sync::watch;
 
 /// Longest wait for an edge of this machine to take a connection; then the next edge is asked.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes that are copied at a time and direction: a small segment in a few turns, 64 MiB for a thousand viewers.
-const COPY_BYTES: usize = 32 * 1024;
+/// Bytes that are copied to a viewer at a time: a segment in some turns, 32 MiB for a thousand viewers.
+const TO_VIEWER_BYTES: usize = 32 * 1024;
+/// Bytes that are copied to an edge at a time: viewers send requests and nothing else.
+const TO_EDGE_BYTES: usize = 2 * 1024;
 /// Pause after a failed accept (descriptors used up): without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,7 +45,7 @@ async fn carry(mut viewer: TcpStream, edges: Arc<[SocketAddr]>, turn: Arc<Atomic
     };
     let _ = viewer.set_nodelay(true);
     let _ = edge.set_nodelay(true);
-    let _ = tokio::io::copy_bidirectional_with_sizes(&mut viewer, &mut edge, COPY_BYTES, COPY_BYTES).await;
+    let _ = tokio::io::copy_bidirectional_with_sizes(&mut viewer, &mut edge, TO_EDGE_BYTES, TO_VIEWER_BYTES).await;
 }
 
 /// The edge whose turn it is; if it refuses, once another.

@@ -1,3 +1,5 @@
+//! The timetable, as steps: time zones, clock changes, overlaps, windows that change nothing.
+
 use super::*;
 use lectern_api::live_event::{LiveEvent, ScheduleWindow};
 use serde_json::{Value, json};

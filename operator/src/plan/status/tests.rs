@@ -1,3 +1,5 @@
+//! Conditions as a table, and that a status says nothing new while nothing is new.
+
 use super::*;
 use crate::plan::{Audience, Autoscaler, EdgesSeen, Images, Objection, plan};
 use lectern_api::condition::reason;
