@@ -74,7 +74,7 @@ async fn a_second_publisher_takes_over_at_most_three_times() {
     let url = fleet.publish_url(STREAM);
     let since = || async { ingest_status(&fleet).await.streams[STREAM].since_ms };
     let mut current = ffmpeg("publisher-0", fleet.folder.path(), Clip::Plain, &url).unwrap();
-    let mut before = wait_for("the first is live", 10, || since()).await.unwrap();
+    let mut before = wait_for("the first is live", 10, &since).await.unwrap();
     for n in 1..=3 {
         let next = ffmpeg(&format!("publisher-{n}"), fleet.folder.path(), Clip::Plain, &url).unwrap();
         before =
