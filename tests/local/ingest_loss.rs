@@ -155,3 +155,23 @@ async fn a_session_that_ends_is_not_looped_and_the_next_one_is_found() {
     assert_eq!(report.number("hls", "back") + report.number("hls", "stalls"), 0, "{}", report.text());
     assert!(first.now().fatal.is_empty(), "{:#?}", first.now());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_that_comes_back_with_another_picture_size_is_followed() {
+    let fleet = Fleet::new(&[STREAM], 1).unwrap();
+    let _nodes = (fleet.start_ingest().await.unwrap(), fleet.start_edge(0).await.unwrap());
+    let publisher = ffmpeg("publisher", fleet.folder.path(), Clip::Plain, &fleet.publish_url(STREAM)).unwrap();
+    fleet.wait_live(0, STREAM, 3).await.unwrap();
+    let browser = Browser::open("browser", fleet.folder.path(), &format!("{}/index.m3u8", url(&fleet, 0)), 90).unwrap();
+    assert_eq!(browser.wait_playing(20).await.unwrap().width, 640);
+
+    drop(publisher);
+    let _publisher = ffmpeg("publisher-2", fleet.folder.path(), Clip::Small, &fleet.publish_url(STREAM)).unwrap();
+    wait_for("the page shows the other size", 30, || async { (browser.now().width == 320).then_some(()) })
+        .await
+        .unwrap();
+    let turned = browser.now().frames;
+    wait_for("and plays on", 20, || async { (browser.now().frames > turned + 60).then_some(()) }).await.unwrap();
+    let page = browser.close().await.unwrap();
+    assert!(page.fatal.is_empty() && page.discontinuities.len() == 1, "{page:#?}");
+}

@@ -31,6 +31,8 @@ pub struct Fleet {
     pub hls: HlsConfig,
     /// What an edge carries.
     pub viewers_per_edge: u32,
+    /// Milliseconds from SIGTERM to the end of an edge.
+    pub drain_ms: u64,
 }
 
 impl Fleet {
@@ -52,6 +54,7 @@ impl Fleet {
             edges,
             hls: HlsConfig::default(),
             viewers_per_edge: 1_000,
+            drain_ms: 5_000,
             folder,
         };
         std::fs::write(fleet.folder.path().join("seed"), SEED).context("failed to write the seed")?;
@@ -96,7 +99,7 @@ impl Fleet {
             viewers_per_edge: self.viewers_per_edge,
             egress_bits_per_second: None,
             target_utilization_percent: 70,
-            drain_ms: 5_000,
+            drain_ms: self.drain_ms,
             merge_window_ms: 100,
             listen: self.edge(n)?,
         };
