@@ -2,7 +2,7 @@
 
 mod own;
 
-use crate::components::{Component, Options};
+use crate::components::{CONTAINERD_SOCKET, Component, Options};
 use crate::tools;
 use anyhow::{Context as _, Result, bail, ensure};
 use own::Own;
@@ -114,6 +114,41 @@ impl Cluster {
     #[must_use]
     pub fn exec_in_netns(&self, program: &str) -> Command {
         self.own().map_or_else(|| Command::new(program), |own| own.command(program))
+    }
+
+    /// [`Cluster::exec_in_netns`] on the machine of a node, counted from 1: its containerd, its processes.
+    ///
+    /// # Errors
+    /// When there is no such node, or the cluster was there before.
+    pub fn exec_on_node(&self, node: u8, program: &str) -> Result<Command> {
+        self.must_be_own("run a command on a node")?.command_on(node, program)
+    }
+
+    /// Kills the process of a pod's only container with SIGKILL, as the kernel does when memory is short. The kubelet
+    /// starts it again.
+    ///
+    /// # Errors
+    /// When the pod has no running container, or the cluster was there before.
+    pub fn kill_container(&self, namespace: &str, pod: &str) -> Result<()> {
+        let place = "jsonpath={.spec.nodeName} {.status.containerStatuses[0].containerID}";
+        let place = self.kubectl(&["--namespace", namespace, "get", "pod", pod, "--output", place])?;
+        let found =
+            place.split_once(" containerd://").with_context(|| format!("pod {pod} has no container: {place:?}"))?;
+        let node = found.0.strip_prefix("node-").and_then(|number| number.parse().ok());
+        let mut ctr =
+            self.exec_on_node(node.with_context(|| format!("pod {pod} is on no node of ours: {place}"))?, "ctr")?;
+        ctr.args([
+            "--address",
+            CONTAINERD_SOCKET,
+            "--namespace",
+            "k8s.io",
+            "tasks",
+            "kill",
+            "--signal",
+            "SIGKILL",
+            found.1,
+        ]);
+        output(&mut ctr, "").map(drop)
     }
 
     /// A port of this machine's loopback that leads to `target` in the cluster's network, while this process lives.

@@ -86,6 +86,11 @@ fn pods_answer_behind_their_service_and_a_lost_node_comes_back() {
     let pod = names.first().unwrap();
     cluster.kubectl(&["-n", "smoke", "logs", pod]).expect("the API server reaches the kubelet");
 
+    cluster.kill_container("smoke", pod).expect("dies");
+    let restarts = ["-n", "smoke", "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}"];
+    let restarted = || cluster.kubectl(&restarts).is_ok_and(|count| count == "1");
+    wait::until_true("the killed container to start again", LIMIT, restarted).expect("the kubelet starts it");
+
     cluster.kill_node(2).expect("dies");
     let began = Instant::now();
     let status = ["get", "node", "node-2", "-o", r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#];

@@ -69,6 +69,10 @@ impl Own {
         self.machines.get(&1).map_or_else(|| Command::new(program), |first| first.command(program))
     }
 
+    pub(super) fn command_on(&self, node: u8, program: &str) -> Result<Command> {
+        Ok(self.machine(node)?.command(program))
+    }
+
     pub(super) fn forward(&self, port: u16, target: SocketAddr) -> Result<SocketAddr> {
         let namespace = format!("/proc/{}/ns/net", self.machine(1)?.init());
         forward::open(Path::new(&namespace), port, target)
