@@ -46,6 +46,8 @@ async fn edges_that_join_at_any_time_serve_the_same_bytes() {
         (0..3).map(|n| Follower::start(&format!("http://{}", fleet.edge(n).unwrap().http), STREAM)).collect();
     let _ingest = fleet.start_ingest().await.unwrap();
     let _first = fleet.start_edge(0).await.unwrap();
+    // Made before the clock starts: the first time takes some seconds.
+    e2e::media::file(Clip::Plain).unwrap();
     let began = Instant::now();
     let publisher = ffmpeg("publisher", fleet.folder.path(), Clip::Plain, &fleet.publish_url(STREAM)).unwrap();
 

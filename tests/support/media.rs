@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Changes when the files are to be made anew.
 const VERSION: u32 = 2;
@@ -70,6 +71,9 @@ impl Clip {
 /// # Errors
 /// When ffmpeg cannot make it.
 pub fn file(clip: Clip) -> Result<PathBuf> {
+    // Tests of one process make a clip once; its draft is named after the process.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = folder()?;
     let path = folder.join(format!("{}-{VERSION}.flv", clip.name()));
     if path.exists() {
