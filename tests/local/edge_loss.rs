@@ -18,6 +18,10 @@ fn kills() -> u64 {
     if std::env::var("LONG").is_ok_and(|long| long == "1") { 60 } else { 12 }
 }
 
+/// A picture that stands still for this long has run out of media: a lost segment is missed for a target duration less
+/// what was buffered. A browser that decodes in software beside fifty viewers on two cores hesitates for less.
+const REBUFFERED_MS: u64 = 1_500;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_through_the_entry_do_not_notice_that_edges_are_killed() {
     let local = Local::start(&[STREAM], "  edges: {min: 2, max: 4}\n").await.unwrap();
@@ -45,6 +49,7 @@ async fn viewers_through_the_entry_do_not_notice_that_edges_are_killed() {
     assert!(report.number("hls", "media") > 50 * seconds / 3, "{}", report.text());
 
     let page = browser.close().await.unwrap();
-    assert!(page.fatal.is_empty() && page.stalls.is_empty(), "{page:#?}");
+    let rebuffered = page.stalls.iter().any(|stall| stall.ms >= REBUFFERED_MS);
+    assert!(page.fatal.is_empty() && !rebuffered, "{page:#?}");
     assert!(page.frames > seconds * 25, "{page:#?}");
 }
