@@ -1,10 +1,11 @@
-//! TCP as relays, forwards and publishers need it: dialled with limits, closed without losing the last words.
+//! TCP as all ports need it: accepted until told to stop, dialled with limits, closed without losing the last words.
 
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 /// An address that does not answer within this is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -14,6 +15,29 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(3);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a peer still sends meanwhile is thrown away, up to so many bytes.
 const CLOSE_BYTES_MAX: usize = 4 << 20;
+/// Pause after a failed accept: usually there are no more file descriptors, and somebody has to leave first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The next connection on a port, which `port` names in the log; `None` once `stop` says so.
+pub(crate) async fn accept(
+    listener: &TcpListener,
+    port: &str,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return None,
+        };
+        match accepted {
+            Ok(connection) => return Some(connection),
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept on the {port} port");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
 
 /// Connects for sending media.
 pub(crate) async fn dial(peer: SocketAddr) -> anyhow::Result<TcpStream> {

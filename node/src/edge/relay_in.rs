@@ -4,6 +4,7 @@ use super::driver::{Input, Reply};
 use super::registry::Registry;
 use super::token::{Token, query_value};
 use crate::clock::Clock;
+use crate::socket;
 use crate::viewers::{Lobby, Seat};
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Replies that wait for a link's socket: greeting, heartbeats, a few reports.
@@ -28,8 +29,6 @@ const REPLIES: usize = 64;
 const WRITE_MS_MAX: u64 = 2_000;
 /// Room for one read: a warm join comes at line rate.
 const READ_BYTES: usize = 256 << 10;
-/// Pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 static LINKS: AtomicU64 = AtomicU64::new(1);
 
@@ -51,29 +50,17 @@ pub struct RelayIn {
 impl RelayIn {
     /// Serves until `stop`; links end then.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = stop.cancelled() => return,
-            };
-            match accepted {
-                Ok((socket, peer)) => {
-                    let (relay, stop) = (Arc::clone(&self), stop.clone());
-                    tokio::spawn(async move {
-                        let result = tokio::select! {
-                            result = relay.link(socket) => result,
-                            () = stop.cancelled() => Ok(()),
-                        };
-                        if let Err(error) = result {
-                            tracing::info!(%peer, "relay link ended: {error:#}");
-                        }
-                    });
+        while let Some((socket, peer)) = socket::accept(&listener, "relay", &stop).await {
+            let (relay, stop) = (Arc::clone(&self), stop.clone());
+            tokio::spawn(async move {
+                let result = tokio::select! {
+                    result = relay.link(socket) => result,
+                    () = stop.cancelled() => Ok(()),
+                };
+                if let Err(error) = result {
+                    tracing::info!(%peer, "relay link ended: {error:#}");
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept on the relay port");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            });
         }
     }
 

@@ -6,6 +6,7 @@ use super::connection::{Connection, HEAD_MS_MAX, Watched};
 use super::live::FLV_TYPE;
 use super::route::{self, Route};
 use crate::edge::hub::Stream;
+use crate::socket;
 use crate::viewers::{Form, Joiner, tune};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -22,7 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A request head (design section 9).
@@ -33,25 +34,12 @@ const HEADER_LINES_MAX: usize = 64;
 const FIRST_READ_BYTES: usize = 2_048;
 /// HTTP/2 requests at once on one connection: a player has two or three.
 const STREAMS_PER_CONNECTION_MAX: u32 = 100;
-/// Pause after a failed accept: usually there are no more file descriptors, and somebody has to leave first.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 static NONCE: AtomicU64 = AtomicU64::new(0);
 
 /// Serves until `stop`. Connections that are open then go on.
 pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((socket, peer)) => drop(tokio::spawn(connect(Arc::clone(&site), socket, peer))),
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept on the HTTP port");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
+    while let Some((socket, peer)) = socket::accept(&listener, "HTTP", &stop).await {
+        tokio::spawn(connect(Arc::clone(&site), socket, peer));
     }
 }
 

@@ -3,15 +3,12 @@
 use super::Ingest;
 use super::admission::{Admission, Waiting, WaitingId};
 use super::connection::Connection;
+use crate::socket;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// After a failed accept (out of files, most likely) this long passes until the next.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// All connections that have not published yet.
 #[derive(Default)]
@@ -71,26 +68,14 @@ impl Lobby {
 
 /// Accepts until `shutdown`; connections run on in `tasks`.
 pub(super) async fn run(ingest: Arc<Ingest>, listener: TcpListener, tasks: TaskTracker, shutdown: CancellationToken) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => return,
+    while let Some((socket, address)) = socket::accept(&listener, "publish", &shutdown).await {
+        let Some(waiting) = ingest.lobby().arrive(address.ip()) else {
+            ingest.count_refused("TooManyConnections");
+            tracing::debug!(peer = %address, "connection refused: too many from this address");
+            continue;
         };
-        match accepted {
-            Ok((socket, address)) => {
-                let Some(waiting) = ingest.lobby().arrive(address.ip()) else {
-                    ingest.count_refused("TooManyConnections");
-                    tracing::debug!(peer = %address, "connection refused: too many from this address");
-                    continue;
-                };
-                let connection = Connection::new(ingest.clone(), address, waiting);
-                tasks.spawn(serve(connection, socket, address));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a publisher");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let connection = Connection::new(ingest.clone(), address, waiting);
+        tasks.spawn(serve(connection, socket, address));
     }
 }
 

@@ -5,6 +5,7 @@ use super::shard::{Joiner, Shards};
 use super::viewer::tune;
 use super::wire::Form;
 use crate::edge::hub::{Hub, Stream};
+use crate::socket;
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use lectern_media::machine::Output;
@@ -15,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// The application that is played.
@@ -24,8 +25,6 @@ const APP: &str = "live";
 const READ_BYTES: usize = 4 << 10;
 /// A newcomer that does not take the answers to its own commands in this time is gone.
 const WRITE_MS_MAX: u64 = 5_000;
-/// Pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What newcomers need.
 #[derive(Debug)]
@@ -41,26 +40,14 @@ pub struct Play {
 impl Play {
     /// Serves until `stop`. Who plays then goes on.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = stop.cancelled() => return,
-            };
-            match accepted {
-                Ok((socket, peer)) => {
-                    let play = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        if let Err(error) = play.newcomer(socket, peer).await {
-                            play.hub.totals.misbehaved.fetch_add(1, Relaxed);
-                            tracing::debug!(%peer, "RTMP viewer did not come to play: {error:#}");
-                        }
-                    });
+        while let Some((socket, peer)) = socket::accept(&listener, "RTMP", &stop).await {
+            let play = Arc::clone(&self);
+            tokio::spawn(async move {
+                if let Err(error) = play.newcomer(socket, peer).await {
+                    play.hub.totals.misbehaved.fetch_add(1, Relaxed);
+                    tracing::debug!(%peer, "RTMP viewer did not come to play: {error:#}");
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept on the RTMP port");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            });
         }
     }
 
