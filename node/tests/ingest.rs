@@ -199,9 +199,9 @@ async fn a_publisher_that_runs_ahead_is_read_at_real_time() {
     };
     let encoder = Encoder::hurried(&fleet.url("hall-a"));
     // It could send minutes in this time.
-    edge.until("more than five seconds", |told| newest(told) > 7_000).await;
+    edge.until("more than five seconds, and what one read holds", |told| newest(told) > 12_000).await;
     let elapsed_ms = u32::try_from(since.elapsed().as_millis()).unwrap();
-    assert!(elapsed_ms > 1_000, "the first seven seconds of media took {elapsed_ms} ms");
+    assert!(elapsed_ms > 1_000, "the first twelve seconds of media took {elapsed_ms} ms");
     // One read of the socket may hold a second or two of a small picture.
     let ahead_ms = newest(&edge.told()).saturating_sub(elapsed_ms);
     assert!(ahead_ms < 9_000, "{ahead_ms} ms ahead after {elapsed_ms} ms");
