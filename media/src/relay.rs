@@ -9,6 +9,7 @@ use crate::ledger::{EpochId, Ledger, Life, Msn, Profile};
 use serde::{Deserialize, Serialize};
 
 mod message;
+mod tracks;
 pub use message::{DecodeError, RELAY_APP, RELAY_HANDLER, decode, encode};
 
 /// Identity of one ingest process: differs between two starts.

@@ -151,7 +151,7 @@ impl Edge {
         &self.view
     }
 
-    /// The ledger as it was told, which the snapshot may be a moment behind; siblings ask for it.
+    /// The ledger of the current snapshot: what siblings that ask for it can also fetch here.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.view.ledger

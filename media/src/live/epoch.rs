@@ -7,7 +7,6 @@ use crate::ledger::{Entry, EpochId, Hash, Ledger, Life, Msn, NUMBERS_BEGIN_MS, P
 use crate::relay::{Closed, End, Epoch, Mark};
 use crate::track::{Frame, Track, TrackSet};
 use crate::ts::{Counters, MuxError, Muxer};
-use std::fmt::Write;
 
 /// A tail shorter than this is dropped at the end of an epoch: too short to be worth a request.
 const TAIL_MS_MIN: u64 = 300;
@@ -108,14 +107,7 @@ impl OpenEpoch {
 
     /// The message that announces it.
     pub(super) fn message(&self) -> Epoch {
-        Epoch {
-            epoch: self.id,
-            presentation: self.presentation,
-            profile: PROFILE,
-            video: self.tracks.video.as_deref().map(hex),
-            audio: self.tracks.audio.as_deref().map(hex),
-            metadata: self.tracks.metadata.as_deref().map(hex),
-        }
+        Epoch::announcing(self.id, self.presentation, PROFILE, &self.tracks)
     }
 
     /// The mark of the segment that is being filled, closing `closed`.
@@ -214,11 +206,4 @@ fn first_after(ledger: &Ledger, entry: &Entry, presentation: &Presentation, cutt
     let mut listed = ledger.listed().to_vec();
     listed.push(entry.clone());
     window::first(&listed, presentation.target_s, cutting.segment_ms, cutting.window)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

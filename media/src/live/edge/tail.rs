@@ -19,27 +19,9 @@ pub(super) struct Known {
 impl Known {
     /// `None` if a configuration is not what it should be.
     pub(super) fn read(epoch: &Epoch) -> Option<Self> {
-        let field = |text: &Option<String>| match text {
-            None => Some(None),
-            Some(text) => unhex(text).map(Some),
-        };
-        let tracks =
-            TrackSet { video: field(&epoch.video)?, audio: field(&epoch.audio)?, metadata: field(&epoch.metadata)? };
+        let tracks = epoch.tracks()?;
         Some(Self { epoch: epoch.epoch, presentation: epoch.presentation, profile: epoch.profile, tracks })
     }
-}
-
-fn unhex(text: &str) -> Option<Bytes> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    digits
-        .chunks_exact(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
-        .collect::<Option<Vec<_>>>()
-        .map(Bytes::from)
 }
 
 /// See the module.
