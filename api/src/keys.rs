@@ -37,6 +37,13 @@ pub fn fingerprint(secret: &[u8]) -> String {
     print
 }
 
+/// The token by which the operator asks `metrics-api`: derived from the private key of the serving certificate, which
+/// both may read, and good for nothing else.
+#[must_use]
+pub fn audience_token(tls_key_pem: &[u8]) -> String {
+    derive(tls_key_pem, "lectern audience v1")
+}
+
 /// A secret as read from a file: without its final newline.
 #[must_use]
 pub fn trimmed(bytes: &[u8]) -> &[u8] {

@@ -4,6 +4,7 @@
 //! everything may be missing.
 
 pub mod args;
+pub mod audience;
 pub mod backend;
 pub mod check;
 pub mod crd;
