@@ -16,6 +16,8 @@ pub struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the events of a Kubernetes cluster: what the chart starts.
+    Operator(Box<crate::backend::cluster::OperatorOptions>),
     /// Run an event on this machine: ingest and edges as child processes.
     Local(LocalOptions),
     /// Show what would run for an event, and why.

@@ -1,3 +1,4 @@
 //! What carries a plan out.
 
+pub mod cluster;
 pub mod local;

@@ -10,6 +10,8 @@ pub mod check;
 pub mod crd;
 pub mod input;
 pub mod plan;
+pub mod policy;
 pub mod render;
 pub mod show;
+pub mod telemetry;
 pub mod validate;

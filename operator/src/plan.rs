@@ -124,6 +124,8 @@ pub struct Rollout {
     pub image: Option<String>,
     /// The image that waits for the event to be idle.
     pub pending: Option<String>,
+    /// Something else that would restart the ingest waits for that: its size, its place, a Secret that it mounts.
+    pub template_waits: bool,
 }
 
 /// What there should be for `event`, given what was seen, at `now`.
@@ -187,10 +189,10 @@ fn rollout(event: &Event, seen: &Observed, idle: &Idle) -> Rollout {
     let Some(images) = &seen.images else { return Rollout::default() };
     let at_once = event.ingest.update == UpdatePolicy::Immediate;
     match &images.in_use {
-        Some(in_use) if *in_use != images.wanted && !at_once && !idle.is_idle() => {
-            Rollout { image: Some(in_use.clone()), pending: Some(images.wanted.clone()) }
+        Some(in_use) if *in_use != images.wanted && (!images.turn || !at_once && !idle.is_idle()) => {
+            Rollout { image: Some(in_use.clone()), pending: Some(images.wanted.clone()), template_waits: false }
         }
-        Some(_) | None => Rollout { image: Some(images.wanted.clone()), pending: None },
+        Some(_) | None => Rollout { image: Some(images.wanted.clone()), ..Rollout::default() },
     }
 }
 

@@ -104,7 +104,7 @@ fn healthy() -> Observed {
             message: String::new(),
             at_maximum: false,
         }),
-        images: Some(Images { wanted: "lectern:0.2.0".into(), in_use: Some("lectern:0.1.0".into()) }),
+        images: Some(Images { wanted: "lectern:0.2.0".into(), in_use: Some("lectern:0.1.0".into()), turn: true }),
         objections: Some(Vec::new()),
         ..Default::default()
     }

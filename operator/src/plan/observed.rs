@@ -129,6 +129,8 @@ pub struct Images {
     pub wanted: String,
     /// What the event's nodes run, as recorded in its status.
     pub in_use: Option<String>,
+    /// It is this event's turn to get another image: only a few roll at a time.
+    pub turn: bool,
 }
 
 /// A reason outside the spec why the event cannot be accepted.

@@ -114,7 +114,8 @@ fn an_open_window_is_not_idle_from_its_prewarm_on() {
 
 #[test]
 fn a_new_image_waits_while_the_event_is_live() {
-    let images = |in_use: Option<&str>| Some(Images { wanted: "node:2".into(), in_use: in_use.map(Into::into) });
+    let images =
+        |in_use: Option<&str>| Some(Images { wanted: "node:2".into(), in_use: in_use.map(Into::into), turn: true });
     let run = |spec: Value, in_use, live| {
         let seen = Observed { images: images(in_use), ingest: Some(ingest(live, None)), ..Default::default() };
         let rollout = plan(&event(spec), &seen, at(NOON)).rollout;

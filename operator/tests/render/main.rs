@@ -165,7 +165,7 @@ fn the_ingest_may_be_taken_away_only_while_nobody_would_notice() {
 
 #[test]
 fn the_image_in_use_stays_while_a_stream_is_live() {
-    let images = Images { in_use: Some("lectern:1".into()), wanted: "lectern:2".into() };
+    let images = Images { in_use: Some("lectern:1".into()), wanted: "lectern:2".into(), turn: true };
     for (seen, image) in [(live(), "lectern:1"), (idle(), "lectern:2")] {
         let seen = Observed { images: Some(images.clone()), ..seen };
         for deployment in rendered_by(&event(), &seen, &installation()).deployments {

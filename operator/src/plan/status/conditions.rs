@@ -256,8 +256,10 @@ fn live(event: &Event, seen: &Observed) -> Verdict {
 }
 
 fn upgrade_pending(plan: &Plan) -> Verdict {
-    let Some(image) = &plan.rollout.pending else {
-        return no(reason::UP_TO_DATE, "nothing waits");
+    let what = match &plan.rollout.pending {
+        Some(image) => image.as_str(),
+        None if plan.rollout.template_waits => "what was changed at the ingest",
+        None => return no(reason::UP_TO_DATE, "nothing waits"),
     };
     let because = match &plan.idle {
         crate::plan::Idle::No { because, .. } => because.as_str(),
@@ -265,7 +267,7 @@ fn upgrade_pending(plan: &Plan) -> Verdict {
     };
     yes(
         reason::WAITING_FOR_IDLE,
-        format!("{image} waits until the event is idle ({because}); ingest.updatePolicy: Immediate does not wait"),
+        format!("{what} waits until the event is idle ({because}); ingest.updatePolicy: Immediate does not wait"),
     )
 }
 

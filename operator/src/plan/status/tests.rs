@@ -77,7 +77,7 @@ fn healthy() -> Observed {
             at_maximum: false,
         }),
         burst: None,
-        images: Some(Images { wanted: "node:1".into(), in_use: Some("node:1".into()) }),
+        images: Some(Images { wanted: "node:1".into(), in_use: Some("node:1".into()), turn: true }),
         objections: Some(Vec::new()),
         deleting: false,
     }

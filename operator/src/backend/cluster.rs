@@ -1,0 +1,252 @@
+//! `lectern operator`: LiveEvents of a Kubernetes cluster, brought to what they should be.
+//!
+//! Two replicas, one of which leads. The leader watches events and everything that belongs to them, asks ingests and
+//! the metrics server what they know, and looks at an event whenever something about it changed: `observe → validate →
+//! plan → render → apply → report`. What one look does is in `reconcile`; everything that is decided is decided in pure
+//! code. Nothing of the data path depends on this process.
+
+mod admin;
+mod apply;
+mod ask;
+mod cache;
+mod decide;
+mod document;
+mod kind;
+mod lease;
+mod metrics;
+mod news;
+mod observe;
+mod options;
+mod poll;
+mod reconcile;
+mod report;
+mod root;
+mod scale;
+mod seen;
+mod turns;
+mod watch;
+
+pub use options::OperatorOptions;
+
+use anyhow::{Context as _, Result};
+use ask::Asked;
+use cache::{Cache, EventKey};
+use futures::future::join_all;
+use futures::{Stream, StreamExt as _, stream};
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Config as ControllerConfig, Controller, Predicate as _, WatchStreamExt as _, predicates, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use metrics::Metrics;
+use reconcile::{Context, Guarded, reconcile};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch as channel};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Events that are looked at side by side.
+const SIDE_BY_SIDE: u16 = 8;
+/// What happens to an event within this time is looked at once.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// How long looks that are under way may take after SIGTERM.
+const STOP: Duration = Duration::from_secs(10);
+
+/// Runs until SIGTERM.
+///
+/// # Errors
+/// When an option cannot work, the admin port is taken, or no API server is configured. An API server that does not
+/// answer is waited for.
+pub fn main(options: &OperatorOptions) -> Result<()> {
+    crate::telemetry::init(&options.logs);
+    // Two of its kind in the tree would make the first connection panic.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("failed to start the runtime")?.block_on(run(options))
+}
+
+async fn run(options: &OperatorOptions) -> Result<()> {
+    let policy = options.policy()?;
+    let client =
+        Client::try_default().await.context("failed to find an API server (KUBECONFIG, or run it in a pod)")?;
+    let metrics = Arc::new(Metrics::default());
+    let stop = stop_on_signal()?;
+    admin::serve(options.listen_admin, Arc::clone(&metrics), stop.clone()).await?;
+    let identity = options.pod_name.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
+    let mut leadership = lease::Leadership::new(client.clone(), &options.namespace, &options.lease, &identity);
+    tracing::info!(identity, lease = options.lease, "waiting to lead");
+    while leadership.acquire(&stop).await {
+        tracing::info!(identity, "leading");
+        metrics.leader.set(1);
+        let ended = CancellationToken::new();
+        let work = lead(options, &policy, client.clone(), &identity, Arc::clone(&metrics), ended.clone());
+        tokio::pin!(work);
+        let stopped = tokio::select! {
+            // Dropping the work is what stops writing at once.
+            () = leadership.hold() => false,
+            () = &mut work => false,
+            () = stop.cancelled() => true,
+        };
+        if stopped {
+            ended.cancel();
+            let _ = tokio::time::timeout(STOP, &mut work).await;
+            leadership.release().await;
+        }
+        metrics.leader.set(0);
+        metrics.forget_all();
+        if stopped {
+            break;
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn stop_on_signal() -> Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for signals")?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+fn hostname() -> String {
+    nix::sys::utsname::uname().ok().and_then(|name| name.nodename().to_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Everything that the leader does. Ends when `ended` is cancelled; dropped, it stops at once.
+async fn lead(
+    options: &OperatorOptions,
+    policy: &crate::policy::Policy,
+    client: Client,
+    identity: &str,
+    metrics: Arc<Metrics>,
+    ended: CancellationToken,
+) {
+    let mut tasks = JoinSet::new();
+    let (pokes, poked) = mpsc::unbounded_channel();
+    let (rounds, heard) = channel::channel(Arc::default());
+    let (problem, metrics_problem) = channel::channel(None);
+    let asked = Asked {
+        client: client.clone(),
+        namespace: options.namespace.clone(),
+        service: options.metrics_service.clone(),
+        secret: options.metrics_tls_secret.clone(),
+    };
+    if options.metrics() == crate::render::Metrics::ApiService {
+        tasks.spawn(ask::owner(asked.clone(), problem));
+    }
+    tasks.spawn(asked.run(rounds, pokes.clone()));
+    let cache = Arc::new(Cache::default());
+    let waiting = channel::channel(0).0;
+    let watches = watch::Watches {
+        client: client.clone(),
+        cache: Arc::clone(&cache),
+        pokes: pokes.clone(),
+        waiting: waiting.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    for scope in options.scopes() {
+        watches.of(scope.as_deref()).into_iter().for_each(|watch| drop(tasks.spawn(watch)));
+    }
+    let reporter = Reporter { controller: "lectern".into(), instance: Some(identity.to_owned()) };
+    let context = Arc::new(Context {
+        installation: options.installation(),
+        policy: policy.clone(),
+        root: root::load(&client, &options.namespace, &options.root_secret).await,
+        cache,
+        events: OnceLock::new(),
+        polls: poll::Polls::new(pokes),
+        rounds: heard,
+        metrics_problem,
+        recorder: Recorder::new(client.clone(), reporter),
+        metrics,
+        turns: turns::Turns::default(),
+        memories: Mutex::default(),
+        client,
+    });
+    // What is not seen yet must not be taken for missing.
+    if waiting.subscribe().wait_for(|waiting| *waiting == 0).await.is_ok() {
+        tracing::info!("everything was seen once");
+        look_at_events(options.scopes(), &context, poked, ended).await;
+    }
+}
+
+/// One controller for each namespace that is watched.
+async fn look_at_events(
+    scopes: Vec<Option<String>>,
+    context: &Arc<Context>,
+    mut poked: mpsc::UnboundedReceiver<EventKey>,
+    ended: CancellationToken,
+) {
+    let (mut controllers, mut stores, mut doors) = (Vec::new(), Vec::new(), HashMap::new());
+    for scope in scopes {
+        let (reader, writer) = reflector::store::<Guarded>();
+        let (door, room) = mpsc::unbounded_channel();
+        stores.push(reader.clone());
+        let api = scope.as_deref().map_or_else(
+            || Api::all(context.client.clone()),
+            |namespace| Api::namespaced(context.client.clone(), namespace),
+        );
+        let events = events(api, writer, Arc::clone(context));
+        let config = ControllerConfig::default().concurrency(SIDE_BY_SIDE).debounce(TOGETHER);
+        let room = stream::unfold(room, async |mut room: mpsc::UnboundedReceiver<EventKey>| {
+            room.recv().await.map(|key| (ObjectRef::new(&key.name).within(&key.namespace), room))
+        });
+        let controller = Controller::for_stream(events, reader)
+            .with_config(config)
+            .reconcile_on(room)
+            .graceful_shutdown_on(ended.clone().cancelled_owned())
+            .run(reconcile, |_, _, _| Action::requeue(Duration::from_secs(10)), Arc::clone(context));
+        controllers.push(controller.for_each(|_| std::future::ready(())));
+        doors.insert(scope, door);
+    }
+    let _ = context.events.set(stores);
+    let route = async {
+        while let Some(key) = poked.recv().await {
+            if let Some(door) = doors.get(&None).or_else(|| doors.get(&Some(key.namespace.clone()))) {
+                let _ = door.send(key);
+            }
+        }
+    };
+    tokio::select! {
+        _ = join_all(controllers) => {}
+        () = route => {}
+    }
+}
+
+/// Events that are new or changed in anything but their status; those that are gone are forgotten.
+fn events(
+    api: Api<Guarded>,
+    writer: reflector::store::Writer<Guarded>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send {
+    let metrics = Arc::clone(&context.metrics);
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|event| event.managed_fields_mut().clear())
+        .inspect(move |news| match news {
+            Ok(watcher::Event::Delete(event)) => {
+                let namespace = event.namespace().unwrap_or_default();
+                context.forget(&EventKey { namespace, name: event.name_any() });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                metrics.watch_restarts.inc();
+                tracing::warn!(%error, "the watch of events broke off and starts again");
+            }
+        })
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(predicates::generation.combine(predicates::annotations), Default::default())
+}

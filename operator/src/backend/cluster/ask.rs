@@ -1,0 +1,238 @@
+//! Asks `metrics-api` once a second who watches, and now and then who owns the metrics API.
+
+use super::cache::EventKey;
+use crate::audience::{self, EventAudience, Round};
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use kube::{Api, Client};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::{ClientConfig, RootCertStore};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsConnector;
+
+/// Between two questions.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Longest wait for an answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// Numbers that old tell nothing any more.
+const STALE: Duration = Duration::from_secs(10);
+/// Pause after a failure.
+const RETRY: Duration = Duration::from_secs(3);
+/// Largest answer: 1,000 events with 40 edges each are 4 MiB.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Between two looks at the owner of the metrics API.
+const OWNER_PERIOD: Duration = Duration::from_secs(30);
+/// The metrics API, in the version that autoscalers prefer.
+const API_SERVICE: &str = "v1beta2.custom.metrics.k8s.io";
+
+/// Who is asked.
+#[derive(Clone)]
+pub struct Asked {
+    /// The API server.
+    pub client: Client,
+    /// The namespace of Lectern.
+    pub namespace: String,
+    /// The Service of `metrics-api`.
+    pub service: String,
+    /// The Secret with its certificate.
+    pub secret: String,
+}
+
+impl Asked {
+    /// Asks for ever; pokes events of which the answer is another.
+    pub async fn run(self, rounds: watch::Sender<Arc<Round>>, pokes: mpsc::UnboundedSender<EventKey>) {
+        let mut heard = Instant::now();
+        let mut warned = false;
+        loop {
+            let told = self.session(&rounds, &pokes, &mut heard).await;
+            let error = told.err().map_or_else(|| "the connection ended".to_owned(), |error| format!("{error:#}"));
+            if !std::mem::replace(&mut warned, heard.elapsed() >= STALE) && heard.elapsed() >= STALE {
+                tracing::warn!(error, "metrics-api does not answer: edges hold their number");
+                forget(&rounds, &pokes);
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// One connection.
+    async fn session(
+        &self,
+        rounds: &watch::Sender<Arc<Round>>,
+        pokes: &mpsc::UnboundedSender<EventKey>,
+        heard: &mut Instant,
+    ) -> Result<()> {
+        let (mut sender, token) = timeout(ANSWER, self.connect()).await.context("no connection in time")??;
+        loop {
+            let next = Instant::now() + PERIOD;
+            let round =
+                timeout(ANSWER, ask(&mut sender, &self.host(), &token)).await.context("no answer in time")??;
+            *heard = Instant::now();
+            let before = rounds.send_replace(Arc::new(round));
+            let after = rounds.borrow().clone();
+            for key in changed(&before, &after) {
+                let _ = pokes.send(key);
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    fn host(&self) -> String {
+        format!("{}.{}.svc", self.service, self.namespace)
+    }
+
+    /// By the address of the Service, which needs no name service; by name where the Service may not be read.
+    async fn connect(&self) -> Result<(SendRequest<Empty<Bytes>>, String)> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let secret =
+            secrets.get(&self.secret).await.with_context(|| format!("failed to read Secret {}", self.secret))?;
+        let data = secret.data.unwrap_or_default();
+        let part = |name: &str| {
+            data.get(name).map(|bytes| &bytes.0[..]).with_context(|| format!("Secret {} lacks {name}", self.secret))
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(part("ca.crt")?) {
+            roots.add(certificate.context("failed to read ca.crt")?).context("failed to use ca.crt")?;
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .context("failed to set up TLS")?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let services: Api<Service> = Api::namespaced(self.client.clone(), &self.namespace);
+        let address = services.get(&self.service).await.ok().and_then(|service| service.spec?.cluster_ip);
+        let address = address.filter(|address| address != "None").unwrap_or_else(|| self.host());
+        let tcp = TcpStream::connect((address.as_str(), 443)).await;
+        let tcp = tcp.with_context(|| format!("failed to connect to {address}:443"))?;
+        let name = ServerName::try_from(self.host()).context("failed to read the name of the Service")?;
+        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.context("failed to set up TLS")?;
+        let (sender, connection) = http1::handshake(TokioIo::new(tls)).await.context("failed to speak HTTP")?;
+        tokio::spawn(connection);
+        Ok((sender, lectern_api::keys::audience_token(part("tls.key")?)))
+    }
+}
+
+async fn ask(sender: &mut SendRequest<Empty<Bytes>>, host: &str, token: &str) -> Result<Round> {
+    sender.ready().await.context("the connection ended")?;
+    let request = http::Request::get(audience::PATH)
+        .header(http::header::HOST, host)
+        .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Empty::new())
+        .context("failed to make the request")?;
+    let response = sender.send_request(request).await.context("failed to ask")?;
+    ensure!(response.status().is_success(), "it answered {}", response.status());
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("failed to read the answer: {error}"))?;
+    serde_json::from_slice(&body.to_bytes()).context("failed to read the answer")
+}
+
+/// Numbers that nobody confirms any more are not known.
+fn forget(rounds: &watch::Sender<Arc<Round>>, pokes: &mpsc::UnboundedSender<EventKey>) {
+    for key in rounds.send_replace(Arc::default()).events.keys().filter_map(|id| key(id)) {
+        let _ = pokes.send(key);
+    }
+}
+
+/// Events of which the answer moved enough to look at: what a status would show, or what scaling would act on.
+fn changed(before: &Round, after: &Round) -> Vec<EventKey> {
+    let moved = |was: u64, is: u64| was.abs_diff(is) * 20 > was.max(1);
+    let news = |(id, is): (&String, &EventAudience)| {
+        let same = before.events.get(id).is_some_and(|was| {
+            !moved(was.viewers, is.viewers)
+                && !moved(was.demand, is.demand)
+                && !moved(was.egress_bits_per_second, is.egress_bits_per_second)
+                && was.imputed == is.imputed
+        });
+        if same { None } else { key(id) }
+    };
+    let gone = before.events.keys().filter(|id| !after.events.contains_key(*id)).filter_map(|id| key(id));
+    after.events.iter().filter_map(news).chain(gone).collect()
+}
+
+fn key(id: &str) -> Option<EventKey> {
+    let (namespace, name) = id.split_once('/')?;
+    Some(EventKey { namespace: namespace.into(), name: name.into() })
+}
+
+/// Looks for ever whether the metrics API is ours; tells the reason and the words if it is not.
+pub async fn owner(asked: Asked, problem: watch::Sender<Option<(String, String)>>) {
+    let api: Api<APIService> = Api::all(asked.client.clone());
+    loop {
+        match api.get_opt(API_SERVICE).await {
+            Ok(found) => {
+                let now = foreign(found.as_ref(), &asked.namespace, &asked.service);
+                problem.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
+            }
+            // Where it may not be read the autoscaler's own words must do.
+            Err(kube::Error::Api(status)) if status.is_forbidden() => return,
+            Err(error) => tracing::debug!(%error, "failed to look at the metrics API"),
+        }
+        sleep(OWNER_PERIOD).await;
+    }
+}
+
+fn foreign(found: Option<&APIService>, namespace: &str, service: &str) -> Option<(String, String)> {
+    let way_out =
+        "set the chart's autoscaling.backend to operator (or to external, if that one serves Lectern's metrics)";
+    let Some(found) = found else {
+        return Some((
+            "MetricsApiMissing".into(),
+            format!(
+                "there is no APIService {API_SERVICE}: install the chart with autoscaling.backend=apiservice, or {way_out}"
+            ),
+        ));
+    };
+    let owner = found.spec.as_ref().and_then(|spec| spec.service.as_ref());
+    let (in_namespace, name) = owner.map_or(("", ""), |owner| {
+        (owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default())
+    });
+    (in_namespace != namespace || name != service).then(|| {
+        let text = format!("{API_SERVICE} belongs to {in_namespace}/{name}, not to {namespace}/{service}: {way_out}");
+        ("MetricsApiTaken".into(), text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its object must fail")]
+
+    use super::*;
+    use serde_json::json;
+
+    fn round(viewers: u64) -> Round {
+        let event = EventAudience { viewers, demand: viewers, ..EventAudience::default() };
+        Round { ended_ms: 1, events: [("n/gala".to_owned(), event)].into() }
+    }
+
+    #[test]
+    fn only_numbers_that_moved_are_looked_at() {
+        assert_eq!(changed(&round(1_000), &round(1_040)), []);
+        assert_eq!(changed(&round(1_000), &round(1_060)).len(), 1);
+        assert_eq!(changed(&round(0), &round(1)).len(), 1);
+        assert_eq!(changed(&round(1_000), &Round::default()).len(), 1, "an event that is not known any more");
+    }
+
+    #[test]
+    fn a_metrics_api_that_is_somebody_elses_is_named_with_a_way_out() {
+        let api = |namespace: &str| -> APIService {
+            serde_json::from_value(
+                json!({"metadata": {}, "spec": {"service": {"namespace": namespace, "name": "lectern-metrics"},
+                "groupPriorityMinimum": 100, "versionPriority": 100}}),
+            )
+            .unwrap()
+        };
+        assert_eq!(foreign(Some(&api("lectern-system")), "lectern-system", "lectern-metrics"), None);
+        let (reason, text) = foreign(Some(&api("monitoring")), "lectern-system", "lectern-metrics").unwrap();
+        assert_eq!(reason, "MetricsApiTaken");
+        assert!(text.contains("monitoring/lectern-metrics") && text.contains("backend"), "{text}");
+        assert_eq!(foreign(None, "a", "b").unwrap().0, "MetricsApiMissing");
+    }
+}

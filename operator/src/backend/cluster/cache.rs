@@ -1,0 +1,154 @@
+//! What the watches have told, by event. Filled by `watch`, read by every reconciliation.
+
+use super::kind::Kind;
+use super::seen::{ObjectSeen, PodSeen};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Which event.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for EventKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Everything around one event, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Its objects.
+    pub objects: BTreeMap<(Kind, String), Arc<ObjectSeen>>,
+    /// Its pods, by name.
+    pub pods: BTreeMap<String, Arc<PodSeen>>,
+}
+
+/// All of it.
+#[derive(Default)]
+pub struct Cache {
+    objects: Mutex<HashMap<Kind, Shelf<ObjectSeen>>>,
+    pods: Mutex<Shelf<PodSeen>>,
+}
+
+/// Things of one kind, by event and name.
+type Shelf<T> = HashMap<EventKey, BTreeMap<String, Arc<T>>>;
+
+/// What a watch tells.
+pub enum News<T> {
+    /// It is there, like this.
+    Is(EventKey, String, T),
+    /// It is gone.
+    Gone(EventKey, String),
+    /// Of its kind, in the namespace (None: in all), there are these and no others.
+    Only(Option<String>, HashSet<(EventKey, String)>),
+}
+
+impl Cache {
+    /// Takes in news of objects of `kind`; answers whose events they concern.
+    pub fn object(&self, kind: Kind, news: News<ObjectSeen>) -> Vec<EventKey> {
+        take_in(lock(&self.objects).entry(kind).or_default(), news)
+    }
+
+    /// Takes in news of pods.
+    pub fn pod(&self, news: News<PodSeen>) -> Vec<EventKey> {
+        take_in(&mut lock(&self.pods), news)
+    }
+
+    /// What is around `key`.
+    #[must_use]
+    pub fn around(&self, key: &EventKey) -> Surroundings {
+        let mut found = Surroundings::default();
+        for (kind, shelf) in lock(&self.objects).iter() {
+            let all = shelf.get(key).into_iter().flatten();
+            found.objects.extend(all.map(|(name, object)| ((*kind, name.clone()), Arc::clone(object))));
+        }
+        found.pods = lock(&self.pods).get(key).cloned().unwrap_or_default();
+        found
+    }
+}
+
+fn take_in<T: PartialEq>(shelf: &mut Shelf<T>, news: News<T>) -> Vec<EventKey> {
+    match news {
+        News::Is(event, name, now) => {
+            let known = shelf.entry(event.clone()).or_default();
+            if known.get(&name).is_some_and(|before| **before == now) {
+                return Vec::new();
+            }
+            known.insert(name, Arc::new(now));
+            vec![event]
+        }
+        News::Gone(event, name) => {
+            let gone = shelf.get_mut(&event).and_then(|known| known.remove(&name)).is_some();
+            if shelf.get(&event).is_some_and(BTreeMap::is_empty) {
+                shelf.remove(&event);
+            }
+            if gone { vec![event] } else { Vec::new() }
+        }
+        News::Only(namespace, there) => {
+            let mut concerned = Vec::new();
+            shelf.retain(|event, known| {
+                if namespace.as_ref().is_some_and(|namespace| *namespace != event.namespace) {
+                    return true;
+                }
+                let before = known.len();
+                known.retain(|name, _| there.contains(&(event.clone(), name.clone())));
+                if known.len() != before {
+                    concerned.push(event.clone());
+                }
+                !known.is_empty()
+            });
+            concerned
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing in here leaves half a change behind when it panics.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(namespace: &str, name: &str) -> EventKey {
+        EventKey { namespace: namespace.into(), name: name.into() }
+    }
+
+    fn pod(ready: bool) -> PodSeen {
+        PodSeen { ready, ..PodSeen::default() }
+    }
+
+    #[test]
+    fn only_what_changed_is_news() {
+        let cache = Cache::default();
+        let gala = key("a", "gala");
+        assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(false))), vec![gala.clone()]);
+        assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(false))), vec![]);
+        assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(true))), vec![gala.clone()]);
+        assert_eq!(cache.pod(News::Gone(gala.clone(), "p".into())), vec![gala.clone()]);
+        assert_eq!(cache.pod(News::Gone(gala.clone(), "p".into())), vec![]);
+        assert!(cache.around(&gala).pods.is_empty());
+    }
+
+    #[test]
+    fn a_watch_that_starts_again_forgets_what_is_gone_in_its_namespace_alone() {
+        let cache = Cache::default();
+        let (here, there) = (key("a", "gala"), key("b", "gala"));
+        for event in [&here, &there] {
+            for name in ["p", "q"] {
+                cache.pod(News::Is(event.clone(), name.into(), pod(true)));
+            }
+        }
+        let left = HashSet::from([(here.clone(), "q".to_owned())]);
+        assert_eq!(cache.pod(News::Only(Some("a".into()), left)), vec![here.clone()]);
+        assert_eq!(cache.around(&here).pods.keys().collect::<Vec<_>>(), ["q"]);
+        assert_eq!(cache.around(&there).pods.len(), 2);
+    }
+}

@@ -1,0 +1,226 @@
+//! What the operator tells Prometheus. Names as docs/cluster.md lists them; the chart's alerts use them.
+
+use super::cache::EventKey;
+use lectern_api::condition::ConditionType;
+use lectern_api::live_event::{LiveEventStatus, Phase};
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: &'static str,
+}
+
+/// Events of one phase.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPhase {
+    phase: String,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Event {
+    namespace: String,
+    event: String,
+}
+
+/// One condition of one event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfType {
+    namespace: String,
+    event: String,
+    r#type: &'static str,
+}
+
+/// One number of edges of one event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfState {
+    namespace: String,
+    event: String,
+    state: &'static str,
+}
+
+/// All of them.
+pub struct Metrics {
+    registry: Registry,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
+    /// Events looked at.
+    pub reconciles: Counter,
+    /// From the first question to the last write, in seconds.
+    pub duration: Histogram,
+    /// Watches that had to start again.
+    pub watch_restarts: Counter,
+    errors: Family<Stage, Counter>,
+    phases: Family<ByPhase, Gauge>,
+    conditions: Family<OfType, Gauge>,
+    edges: Family<OfState, Gauge>,
+    viewers: Family<Event, Gauge>,
+    demand: Family<Event, Gauge>,
+    live: Family<Event, Gauge>,
+    known: Mutex<HashMap<EventKey, Option<Phase>>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Registry::default(),
+            leader: Gauge::default(),
+            reconciles: Counter::default(),
+            // 1 ms to 8 s: the bar is 100 ms.
+            duration: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            watch_restarts: Counter::default(),
+            errors: Family::default(),
+            phases: Family::default(),
+            conditions: Family::default(),
+            edges: Family::default(),
+            viewers: Family::default(),
+            demand: Family::default(),
+            live: Family::default(),
+            known: Mutex::default(),
+        };
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let all = &mut self.registry;
+        all.register("lectern_operator_leader", "1 if this one leads", self.leader.clone());
+        all.register("lectern_operator_reconciles", "Events looked at", self.reconciles.clone());
+        all.register("lectern_operator_reconcile_errors", "What failed, by stage", self.errors.clone());
+        let duration = "From the first question to the last write";
+        all.register("lectern_operator_reconcile_duration_seconds", duration, self.duration.clone());
+        let restarts = "Watches that had to start again";
+        all.register("lectern_operator_watch_restarts", restarts, self.watch_restarts.clone());
+        all.register("lectern_events", "Events by phase", self.phases.clone());
+        all.register("lectern_event_condition", "1 True, 0 False, -1 Unknown", self.conditions.clone());
+        all.register("lectern_event_edges", "Edges: desired, ready, min, max", self.edges.clone());
+        all.register("lectern_event_viewers", "Who watches, over all edges", self.viewers.clone());
+        all.register("lectern_event_demand", "What the autoscaler is told", self.demand.clone());
+        all.register("lectern_event_live_streams", "Streams with a publisher", self.live.clone());
+        self
+    }
+
+    /// Counts a failure at `stage`.
+    pub fn failed(&self, stage: &'static str) {
+        self.errors.get_or_create(&Stage { stage }).inc();
+    }
+
+    /// What is so for one event.
+    pub fn event(&self, key: &EventKey, status: &LiveEventStatus, bounds: (u32, u32), demand: Option<u64>) {
+        let (namespace, event) = (key.namespace.clone(), key.name.clone());
+        for condition in &status.conditions {
+            let Some(kind) = ConditionType::ALL.into_iter().find(|kind| kind.as_str() == condition.type_) else {
+                continue;
+            };
+            let labels = OfType { namespace: namespace.clone(), event: event.clone(), r#type: kind.as_str() };
+            let number = match condition.status.as_str() {
+                "True" => 1,
+                "False" => 0,
+                _ => -1,
+            };
+            self.conditions.get_or_create(&labels).set(number);
+        }
+        let edges = status.edges.clone().unwrap_or_default();
+        for (state, number) in
+            [("desired", edges.desired), ("ready", edges.ready), ("min", bounds.0), ("max", bounds.1)]
+        {
+            let labels = OfState { namespace: namespace.clone(), event: event.clone(), state };
+            self.edges.get_or_create(&labels).set(number.into());
+        }
+        let labels = Event { namespace, event };
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.viewers.get_or_create(&labels).set(gauge(edges.viewers.unwrap_or(0)));
+        if let Some(demand) = demand {
+            self.demand.get_or_create(&labels).set(gauge(demand));
+        }
+        let live = status.streams.iter().filter(|stream| stream.live).count();
+        self.live.get_or_create(&labels).set(gauge(live as u64));
+        self.phase(key, Some(status.phase));
+    }
+
+    /// An event that is gone, or all when leadership is.
+    pub fn forget(&self, key: &EventKey) {
+        let (namespace, event) = (key.namespace.clone(), key.name.clone());
+        for kind in ConditionType::ALL {
+            let labels = OfType { namespace: namespace.clone(), event: event.clone(), r#type: kind.as_str() };
+            self.conditions.remove(&labels);
+        }
+        for state in ["desired", "ready", "min", "max"] {
+            self.edges.remove(&OfState { namespace: namespace.clone(), event: event.clone(), state });
+        }
+        let labels = Event { namespace, event };
+        self.viewers.remove(&labels);
+        self.demand.remove(&labels);
+        self.live.remove(&labels);
+        self.phase(key, None);
+    }
+
+    /// Another replica tells of the events from now on.
+    pub fn forget_all(&self) {
+        let known: Vec<EventKey> = self.known.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        known.iter().for_each(|key| self.forget(key));
+    }
+
+    /// Counts the event under its phase; the outer None takes it out.
+    fn phase(&self, key: &EventKey, now: Option<Option<Phase>>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let gauge = |phase: Option<Phase>| {
+            let phase = phase.map_or_else(|| "Pending".to_owned(), |phase| format!("{phase:?}"));
+            self.phases.get_or_create_owned(&ByPhase { phase })
+        };
+        let before = match now {
+            Some(now) => known.insert(key.clone(), now),
+            None => known.remove(key),
+        };
+        if let Some(before) = before {
+            gauge(before).dec();
+        }
+        if let Some(now) = now {
+            gauge(now).inc();
+        }
+    }
+
+    /// All of them as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String has no failing case.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_counted_under_its_phase_until_it_is_gone() {
+        let metrics = Metrics::default();
+        let key = EventKey { namespace: "n".into(), name: "gala".into() };
+        let status = |phase| LiveEventStatus { phase: Some(phase), ..LiveEventStatus::default() };
+        metrics.event(&key, &status(Phase::Waiting), (2, 40), Some(7));
+        metrics.event(&key, &status(Phase::Live), (2, 40), None);
+        let text = metrics.text();
+        for line in [
+            "lectern_events{phase=\"Live\"} 1",
+            "lectern_events{phase=\"Waiting\"} 0",
+            "lectern_event_edges{namespace=\"n\",event=\"gala\",state=\"max\"} 40",
+            "lectern_event_demand{namespace=\"n\",event=\"gala\"} 7",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        metrics.forget_all();
+        let text = metrics.text();
+        assert!(text.contains("lectern_events{phase=\"Live\"} 0") && !text.contains("gala"), "{text}");
+    }
+}

@@ -1,0 +1,197 @@
+//! `what the watches and the nodes told → Observed`. Pure: time is an argument.
+
+use super::cache::Surroundings;
+use super::kind::Kind;
+use super::seen::{AutoscalerSeen, DeploymentSeen, Detail, ObjectSeen, PodSeen, ServiceSeen};
+use crate::audience::EventAudience;
+use crate::plan::{Audience, Autoscaler, Burst, EdgeSeen, EdgesSeen, Images, IngestSeen, Objection, Observed};
+use crate::render::Metrics;
+use jiff::Timestamp;
+use lectern_api::names::EventName;
+use lectern_api::node_status::NodeStatus;
+use lectern_api::{labels, ports};
+use std::net::SocketAddr;
+
+/// What is known of an event beside its spec.
+#[derive(Clone, Debug)]
+pub struct Told<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a EventName,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its objects and pods.
+    pub around: &'a Surroundings,
+    /// What its ingest said last, and when.
+    pub ingest: Option<(NodeStatus, Timestamp)>,
+    /// Who watches.
+    pub audience: Option<&'a EventAudience>,
+    /// The floor that was raised, where it is not recorded at the autoscaler.
+    pub burst: Option<Burst>,
+    /// Node images.
+    pub images: Images,
+    /// Why it cannot be accepted.
+    pub objections: Vec<Objection>,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// Who scales edges.
+    pub metrics: Metrics,
+    /// Why the metrics cannot come, where that is known: somebody else owns the API.
+    pub metrics_problem: Option<(String, String)>,
+}
+
+/// The snapshot that a plan is made from.
+#[must_use]
+pub fn observe(told: &Told<'_>, now: Timestamp) -> Observed {
+    Observed {
+        ingest: Some(ingest(told, now)),
+        edges: edges(told),
+        audience: told.audience.map(|audience| Audience {
+            viewers: audience.viewers,
+            refused: audience.refused,
+            egress_bits_per_second: Some(audience.egress_bits_per_second),
+        }),
+        autoscaler: autoscaler(told),
+        burst: told.burst,
+        images: Some(told.images.clone()),
+        objections: Some(told.objections.clone()),
+        deleting: told.deleting,
+    }
+}
+
+/// The pod that is the ingest: of several, while one replaces the other, the newest that is ready.
+#[must_use]
+pub fn ingest_pod(around: &Surroundings) -> Option<&PodSeen> {
+    let pods = around.pods.values().filter(|pod| pod.role == labels::ROLE_INGEST && !pod.finished);
+    pods.max_by_key(|pod| (!pod.ending, pod.ready, pod.created)).map(AsRef::as_ref)
+}
+
+/// The edges' Deployment, as far as it is known.
+#[must_use]
+pub fn edge_deployment<'a>(around: &'a Surroundings, name: &EventName) -> Option<&'a DeploymentSeen> {
+    deployment(around, &name.edge())
+}
+
+/// A Deployment by name.
+#[must_use]
+pub fn deployment<'a>(around: &'a Surroundings, name: &str) -> Option<&'a DeploymentSeen> {
+    match &object(around, Kind::Deployment, name)?.detail {
+        Detail::Deployment(seen) => Some(seen),
+        Detail::Nothing | Detail::Service(_) | Detail::Autoscaler(_) => None,
+    }
+}
+
+/// The autoscaler of the edges.
+#[must_use]
+pub fn autoscaler_seen<'a>(around: &'a Surroundings, name: &EventName) -> Option<&'a AutoscalerSeen> {
+    match &object(around, Kind::Autoscaler, &name.edge())?.detail {
+        Detail::Autoscaler(seen) => Some(seen),
+        Detail::Nothing | Detail::Service(_) | Detail::Deployment(_) => None,
+    }
+}
+
+fn object<'a>(around: &'a Surroundings, kind: Kind, name: &str) -> Option<&'a ObjectSeen> {
+    around.objects.get(&(kind, name.to_owned())).map(AsRef::as_ref)
+}
+
+fn ingest(told: &Told<'_>, now: Timestamp) -> IngestSeen {
+    let service = service(told.around, &told.name.ingest());
+    let pod = ingest_pod(told.around);
+    let host = service.and_then(|service| host(service, told, &told.name.ingest(), ports::RTMP));
+    IngestSeen {
+        ready: pod.is_some_and(|pod| pod.ready && !pod.ending),
+        not_ready_since: match pod {
+            Some(pod) if pod.ready => None,
+            Some(pod) => pod.since.or(pod.created).or(Some(now)),
+            None => Some(told.created),
+        },
+        detail: pod.and_then(|pod| pod.detail.clone()),
+        address: host.map(|(host, port)| format!("{host}:{port}")),
+        status: told.ingest.as_ref().map(|(status, _)| status.clone()),
+        heard: told.ingest.as_ref().map(|(_, at)| *at),
+        process: None,
+    }
+}
+
+fn edges(told: &Told<'_>) -> Option<EdgesSeen> {
+    let deployment = edge_deployment(told.around, told.name);
+    let pods = told.around.pods.values().filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished);
+    let url = |scheme: &str, default: u16, name: &str, port: u16| {
+        let (host, port) = host(service(told.around, name)?, told, name, port)?;
+        Some(if port == default { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
+    };
+    Some(EdgesSeen {
+        desired: deployment?.replicas,
+        nodes: pods.map(|pod| edge(pod)).collect(),
+        http: url("http", 80, &told.name.edge(), 80),
+        rtmp: url("rtmp", ports::RTMP, &told.name.edge_rtmp(), ports::RTMP),
+    })
+}
+
+fn edge(pod: &PodSeen) -> EdgeSeen {
+    EdgeSeen {
+        name: pod.name.clone(),
+        ready: pod.ready,
+        ending: pod.ending,
+        detail: pod.detail.clone(),
+        relay: pod.ip.map(|ip| SocketAddr::new(ip, ports::RELAY)),
+        // Only the metrics server asks edges.
+        status: None,
+        process: None,
+    }
+}
+
+fn service<'a>(around: &'a Surroundings, name: &str) -> Option<&'a ServiceSeen> {
+    match &object(around, Kind::Service, name)?.detail {
+        Detail::Service(seen) => Some(seen),
+        Detail::Nothing | Detail::Deployment(_) | Detail::Autoscaler(_) => None,
+    }
+}
+
+/// Where a Service is reached: at its load balancer, at a node, or by its name inside the cluster. None while a load
+/// balancer has no address.
+fn host(service: &ServiceSeen, told: &Told<'_>, name: &str, port: u16) -> Option<(String, u16)> {
+    match service.kind.as_str() {
+        "LoadBalancer" => service.external.clone().map(|host| (host, port)),
+        "NodePort" => {
+            let node = told.around.pods.values().find_map(|pod| pod.host_ip.clone().filter(|_| pod.ready))?;
+            Some((node, service.node_port?))
+        }
+        _ => Some((format!("{name}.{}.svc", told.namespace), port)),
+    }
+}
+
+fn autoscaler(told: &Told<'_>) -> Option<Autoscaler> {
+    let inactive = |reason: &str, message: &str| Autoscaler {
+        active: false,
+        reason: reason.into(),
+        message: message.into(),
+        at_maximum: false,
+    };
+    match told.metrics {
+        Metrics::Keda => Some(Autoscaler {
+            active: true,
+            reason: "Keda".into(),
+            message: "KEDA scales; ask its ScaledObject".into(),
+            at_maximum: false,
+        }),
+        Metrics::Operator if told.audience.is_none() => {
+            Some(inactive("NoSamples", "the edges have not been counted yet; is metrics-api running?"))
+        }
+        Metrics::Operator => {
+            Some(Autoscaler { active: true, reason: "Operator".into(), message: String::new(), at_maximum: false })
+        }
+        Metrics::ApiService | Metrics::External => {
+            if let Some((reason, message)) = &told.metrics_problem {
+                return Some(inactive(reason, message));
+            }
+            let seen = autoscaler_seen(told.around, told.name)?;
+            let (active, reason, message) = seen.active.clone()?;
+            Some(Autoscaler { active, reason, message, at_maximum: seen.at_maximum })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

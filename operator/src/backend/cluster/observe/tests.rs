@@ -1,0 +1,93 @@
+//! Snapshots.
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its event must fail")]
+
+use super::*;
+use std::sync::Arc;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn pod(name: &str, role: &str, ready: bool, created: i64) -> (String, Arc<PodSeen>) {
+    let pod = PodSeen {
+        name: name.into(),
+        role: role.into(),
+        ready,
+        created: Some(at(created)),
+        since: Some(at(created + 1)),
+        ip: Some("10.0.0.1".parse().unwrap()),
+        host_ip: Some("192.0.2.1".into()),
+        ..PodSeen::default()
+    };
+    (name.into(), Arc::new(pod))
+}
+
+fn object(detail: Detail) -> Arc<ObjectSeen> {
+    Arc::new(ObjectSeen { uid: "o".into(), owner: None, version: "1".into(), print: 0, ending: false, detail })
+}
+
+fn told<'a>(name: &'a EventName, around: &'a Surroundings) -> Told<'a> {
+    Told {
+        namespace: "halls",
+        name,
+        created: at(0),
+        around,
+        ingest: None,
+        audience: None,
+        burst: None,
+        images: Images { wanted: "i".into(), in_use: None, turn: true },
+        objections: Vec::new(),
+        deleting: false,
+        metrics: Metrics::ApiService,
+        metrics_problem: None,
+    }
+}
+
+#[test]
+fn while_one_ingest_replaces_the_other_the_newest_that_is_ready_counts() {
+    let mut around = Surroundings::default();
+    around.pods = [pod("old", "ingest", true, 1), pod("new", "ingest", false, 9)].into();
+    assert_eq!(ingest_pod(&around).unwrap().name, "old");
+    around.pods = [pod("old", "ingest", true, 1), pod("new", "ingest", true, 9)].into();
+    assert_eq!(ingest_pod(&around).unwrap().name, "new");
+}
+
+#[test]
+fn an_ingest_that_was_never_there_is_not_ready_since_the_event_is() {
+    let (name, around) = (EventName::new("gala").unwrap(), Surroundings::default());
+    let seen = observe(&told(&name, &around), at(50));
+    assert_eq!(seen.ingest.unwrap().not_ready_since, Some(at(0)));
+    assert_eq!(seen.edges, None, "edges of which nothing is known are not zero edges");
+}
+
+#[test]
+fn addresses_are_those_that_the_type_of_the_service_gives() {
+    let name = EventName::new("gala").unwrap();
+    let table = [
+        (ServiceSeen { kind: "ClusterIP".into(), ..Default::default() }, Some("gala-ingest.halls.svc:1935")),
+        (ServiceSeen { kind: "LoadBalancer".into(), ..Default::default() }, None),
+        (
+            ServiceSeen { kind: "LoadBalancer".into(), external: Some("203.0.113.7".into()), node_port: Some(3) },
+            Some("203.0.113.7:1935"),
+        ),
+        (ServiceSeen { kind: "NodePort".into(), external: None, node_port: Some(30_001) }, Some("192.0.2.1:30001")),
+    ];
+    for (service, address) in table {
+        let mut around = Surroundings { pods: [pod("i", "ingest", true, 1)].into(), ..Default::default() };
+        around.objects.insert((Kind::Service, "gala-ingest".into()), object(Detail::Service(service)));
+        let seen = observe(&told(&name, &around), at(50)).ingest.unwrap();
+        assert_eq!(seen.address.as_deref(), address);
+    }
+}
+
+#[test]
+fn edges_are_pods_with_a_relay_address_and_their_deployments_wish() {
+    let name = EventName::new("gala").unwrap();
+    let mut around =
+        Surroundings { pods: [pod("e", "edge", true, 1), pod("i", "ingest", true, 1)].into(), ..Default::default() };
+    let three = DeploymentSeen { replicas: 3, settled: true, template: None };
+    around.objects.insert((Kind::Deployment, "gala-edge".into()), object(Detail::Deployment(three)));
+    let edges = observe(&told(&name, &around), at(50)).edges.unwrap();
+    assert_eq!((edges.desired, edges.nodes.len()), (3, 1));
+    assert_eq!(edges.nodes[0].relay, Some("10.0.0.1:1936".parse().unwrap()));
+}

@@ -1,0 +1,37 @@
+//! How many edges there are, where that is ours to say: never in an apply, always by `/scale`.
+
+use super::apply::{Error, Target};
+use super::cache::Surroundings;
+use super::observe;
+use crate::plan::Plan;
+use crate::render::Metrics;
+use crate::validate::Event;
+
+/// Brings the number of edges to where `plan` wants it, as far as no autoscaler does.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn scale(
+    target: &Target<'_>,
+    event: &Event,
+    plan: &Plan,
+    around: &Surroundings,
+    metrics: Metrics,
+) -> Result<(), Error> {
+    let Some(deployment) = observe::edge_deployment(around, &event.name) else { return Ok(()) };
+    match wanted(deployment.replicas, plan, metrics) {
+        Some(replicas) => target.scale(&event.name.edge(), replicas).await,
+        None => Ok(()),
+    }
+}
+
+/// The number to set, if it is another than `replicas`. An autoscaler raises to its minimum only at its next look, up to
+/// 15 s later; raising it here in the same moment is the same wish, sooner.
+fn wanted(replicas: u32, plan: &Plan, metrics: Metrics) -> Option<u32> {
+    let bounds = plan.edges.replicas;
+    let wanted = match metrics {
+        Metrics::Operator => bounds.wanted,
+        Metrics::ApiService | Metrics::External | Metrics::Keda => replicas.max(bounds.min),
+    };
+    (wanted != replicas).then_some(wanted)
+}

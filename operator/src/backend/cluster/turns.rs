@@ -1,0 +1,41 @@
+//! Who may get a new node image now: a few events at a time, so that a bad image does not reach all of them.
+
+use super::cache::EventKey;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Events that roll at the same time (design section 6).
+const AT_A_TIME: usize = 5;
+
+/// Whose turn it is.
+#[derive(Default)]
+pub struct Turns(Mutex<HashSet<EventKey>>);
+
+impl Turns {
+    /// Whether it is the turn of `event`, from now until it is given back.
+    pub fn take(&self, event: &EventKey) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.contains(event) || (all.len() < AT_A_TIME && all.insert(event.clone()))
+    }
+
+    /// It has rolled, or is gone.
+    pub fn give_back(&self, event: &EventKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_image_reaches_five_events() {
+        let turns = Turns::default();
+        let event = |number: usize| EventKey { namespace: "n".into(), name: format!("e{number}") };
+        let taken = (0..9).filter(|number| turns.take(&event(*number))).count();
+        assert_eq!(taken, AT_A_TIME);
+        assert!(turns.take(&event(0)), "its turn lasts");
+        turns.give_back(&event(0));
+        assert!(turns.take(&event(8)));
+    }
+}
