@@ -9,7 +9,8 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     target="$(uname -m)-unknown-linux-gnu" \
  && RUSTFLAGS="-C target-feature=+crt-static" \
-    cargo build --release --locked --target "$target" --package lectern --package lectern-node --bins \
+    cargo build --release --locked --target "$target" \
+      --package lectern --package lectern-node --features lectern-node/kubernetes --bins \
  && mkdir /out \
  && cp "target/$target/release/lectern" "target/$target/release/lectern-node" /out/ \
  && strip /out/lectern /out/lectern-node

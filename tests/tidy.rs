@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("operator", &["lectern-api"]),
     ("tests", &["lectern-api", "lectern-media", "lectern-testcluster"]),
     ("tests/crowd", &["lectern-media"]),
-    ("tests/kube", &[]),
+    ("tests/kube", &["e2e", "lectern-api"]),
 ];
 
 /// Crates from outside that a pure crate may use at all.

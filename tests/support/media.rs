@@ -28,6 +28,8 @@ pub enum Clip {
     VideoOnly,
     /// Another size: another configuration.
     Small,
+    /// A hundred kbit/s in all, for crowds in numbers.
+    Thin,
 }
 
 impl Clip {
@@ -39,12 +41,18 @@ impl Clip {
             Self::AudioOnly => "audio-only",
             Self::VideoOnly => "video-only",
             Self::Small => "small",
+            Self::Thin => "thin",
         }
     }
 
     fn arguments(self) -> Vec<String> {
         let length_s = if self == Self::DefaultGop { LENGTH_DEFAULT_GOP_S } else { LENGTH_S };
-        let size = if self == Self::Small { "320x180" } else { "640x360" };
+        let size = match self {
+            Self::Small => "320x180",
+            Self::Thin => "160x90",
+            Self::Plain | Self::BFrames | Self::DefaultGop | Self::AudioOnly | Self::VideoOnly => "640x360",
+        };
+        let (video, buffer, audio) = if self == Self::Thin { ("64k", "128k", "24k") } else { ("600k", "1200k", "96k") };
         let mut words = Vec::new();
         if self != Self::AudioOnly {
             words.push(format!("-f lavfi -i testsrc2=size={size}:rate=30:duration={length_s}"));
@@ -53,14 +61,15 @@ impl Clip {
             words.push(format!("-f lavfi -i sine=frequency=440:sample_rate=48000:duration={length_s}"));
         }
         if self != Self::AudioOnly {
-            words.push("-c:v libx264 -preset veryfast -b:v 600k -maxrate 600k -bufsize 1200k -pix_fmt yuv420p".into());
+            let rate = format!("-b:v {video} -maxrate {video} -bufsize {buffer}");
+            words.push(format!("-c:v libx264 -preset veryfast {rate} -pix_fmt yuv420p"));
             words.push(if self == Self::BFrames { "-bf 3".into() } else { "-bf 0".into() });
             if self != Self::DefaultGop {
                 words.push("-g 60 -keyint_min 60 -sc_threshold 0".into());
             }
         }
         if self != Self::VideoOnly {
-            words.push("-c:a aac -b:a 96k".into());
+            words.push(format!("-c:a aac -b:a {audio}"));
         }
         words.join(" ").split(' ').map(str::to_owned).collect()
     }

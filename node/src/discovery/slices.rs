@@ -5,6 +5,7 @@
 //! is known stays while nobody answers.
 
 use super::{DNS_EVERY, peer, publish, resolve};
+use crate::backoff::Backoff;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -13,6 +14,7 @@ use lectern_api::node_config::Peer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -63,12 +65,31 @@ pub async fn follow(sender: watch::Sender<Option<BTreeSet<Peer>>>, shutdown: Can
     }
 }
 
+/// The pauses before a broken watch begins again: those between dials. An edge that starts just after the API server came
+/// back should not wait for the half minute that is customary.
+#[derive(Default)]
+struct Pauses(Backoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(self.0.next_ms(crate::random())))
+    }
+}
+
+impl kube::runtime::utils::Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 /// A watch that begins again by itself, with growing pauses; empty where there is no API server to ask.
 async fn events(service: &str) -> Events {
     match Client::try_default().await {
         Ok(client) => {
             let config = watcher::Config::default().labels(&format!("{SERVICE_LABEL}={service}"));
-            Box::pin(watcher(Api::default_namespaced(client), config).default_backoff())
+            Box::pin(watcher(Api::default_namespaced(client), config).backoff(Pauses::default()))
         }
         Err(error) => {
             tracing::warn!(service, "no API server to ask: {error}; edges are found by the Service's name");

@@ -114,6 +114,16 @@ impl Certificates {
     }
 }
 
+/// A client certificate that nobody signed but its owner, and its key: for whoever tries what it is good for.
+///
+/// # Errors
+/// When a key cannot be made.
+pub fn self_signed_client(user: &str) -> Result<(String, String)> {
+    let key = KeyPair::generate().context("failed to make a key")?;
+    let certificate = client(user, None)?.self_signed(&key).context("failed to sign a certificate")?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
 fn client(user: &str, group: Option<&str>) -> Result<CertificateParams> {
     let mut params = CertificateParams::new([]).context("failed to name a client")?;
     params.distinguished_name = rcgen::DistinguishedName::new();

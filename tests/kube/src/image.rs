@@ -19,6 +19,8 @@ pub const LECTERN_IMAGE: &str = "localhost/lectern:dev";
 pub const HELLO_IMAGE: &str = "localhost/hello:dev";
 /// Whom the image runs as: a number, so that `runAsNonRoot` can be checked, and the customary one.
 pub const USER: &str = "65532:65532";
+/// What the nodes in the image can do beyond those outside a cluster.
+pub const NODE_FEATURES: &str = "lectern-node/kubernetes";
 /// The search path of the image.
 const PATH: &str = "PATH=/usr/local/bin";
 /// Programs: to be read and run by everybody.
@@ -87,7 +89,8 @@ fn small(name: &str, path: &str) -> Result<Image> {
     Ok(Image { name: name.into(), files: vec![file], command: vec![path.into()] })
 }
 
-/// Builds Lectern's binaries statically with `profile` and answers the folder they are in.
+/// Builds Lectern's binaries statically with `profile` and answers the folder they are in. The node watches
+/// EndpointSlices, which it does not outside a cluster: hence the feature.
 ///
 /// # Errors
 /// When the build fails.
@@ -107,6 +110,8 @@ pub fn build_lectern(profile: &str) -> Result<PathBuf> {
         "lectern",
         "-p",
         "lectern-node",
+        "--features",
+        NODE_FEATURES,
         "--bins",
     ]);
     let status = build.status().context("failed to start cargo")?;

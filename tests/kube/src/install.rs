@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::image::{self, LECTERN_IMAGE};
 use anyhow::{Context as _, Result};
+use std::path::Path;
 
 /// The namespace that Lectern is installed in.
 pub const NAMESPACE: &str = "lectern-system";
@@ -22,11 +23,17 @@ Its ports, on this machine:
   kubectl port-forward service/hello-edge 8080:http &
 ";
 
-/// Builds the image with a cargo profile and gives it to every node.
+/// Names an image that was written before (`lectern-testcluster image`): then none is built.
+const IMAGE: &str = "LECTERN_TEST_IMAGE";
+
+/// Gives every node the image: the one that `LECTERN_TEST_IMAGE` names, else one that is built with a cargo profile.
 ///
 /// # Errors
 /// When the build or the import fails.
 pub fn import(cluster: &Cluster, profile: &str) -> Result<()> {
+    if let Some(written) = std::env::var_os(IMAGE) {
+        return cluster.import_image(Path::new(&written));
+    }
     let tar = tempfile::Builder::new().suffix(".tar").tempfile().context("failed to make a file for the image")?;
     image::lectern(&image::build_lectern(profile)?).write(tar.path())?;
     cluster.import_image(tar.path())

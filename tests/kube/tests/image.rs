@@ -38,6 +38,12 @@ fn the_tar_holds_what_the_dockerfile_holds() {
 }
 
 #[test]
+fn both_are_built_with_the_same_features() {
+    let text = std::fs::read_to_string(image::root().join("Dockerfile")).expect("there is a Dockerfile");
+    assert!(text.contains(&format!("--features {}", image::NODE_FEATURES)), "{text}");
+}
+
+#[test]
 fn the_same_files_are_the_same_image() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let source = folder.path().join("program");

@@ -1,0 +1,11 @@
+//! Promises whose tests disturb nobody: they run side by side.
+
+mod access;
+mod by_hand;
+mod bytes;
+mod change;
+mod isolation;
+mod life;
+mod loss;
+mod scaling;
+mod spec;

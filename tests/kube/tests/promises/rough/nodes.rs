@@ -1,0 +1,131 @@
+//! Nodes are drained and lost.
+
+use super::Afterwards;
+use crate::crowd::{Crowd, UNHARMED, UNNOTICED};
+use crate::encoder;
+use crate::event::{Event, LIMIT};
+use crate::namespace::Namespace;
+use crate::stage::{Turn, figure, rough};
+use e2e::media::Clip;
+use lectern_testcluster::components::node_name;
+use lectern_testcluster::wait;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long the audience is watched around a loss: two viewers' buffers, a node's grace, and some.
+const AROUND: Duration = Duration::from_secs(45);
+
+fn drain(turn: &Turn, node: &str) {
+    turn.kubectl(&["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s"]).unwrap();
+}
+
+/// What Lectern itself runs, and where: (pod, node), all of them Ready.
+fn own_pods(turn: &Turn, component: &str) -> Vec<(String, String)> {
+    let selector = format!("--selector=app.kubernetes.io/component={component}");
+    let path = r#"--output=jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.status.conditions[?(@.type=="Ready")].status} {.metadata.deletionTimestamp}{"\n"}{end}"#;
+    let listed = turn.kubectl(&["--namespace=lectern-system", "get", "pods", &selector, path]).unwrap_or_default();
+    let words = listed.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    words.filter(|w| w[2] == "True" && w[3].is_empty()).map(|w| (w[0].to_owned(), w[1].to_owned())).collect()
+}
+
+#[test]
+fn a_viewer_does_not_notice_a_drained_node() {
+    let turn = rough();
+    let at = Namespace::new(&turn, "drained");
+    let event = Event::ready(&at, "drain", &["stage"], &json!({"edges": {"min": 4, "drain": "15s"}}));
+    let url = event.publish_url("stage", &event.key("stage"));
+    let encoder = encoder::once(&at, "encoder", Clip::Plain, &url);
+    event.wait_until_playable("stage");
+    let home = event.ingest().node;
+    let other = [1, 2].map(node_name).into_iter().find(|node| *node != home).unwrap();
+    let uncordon = Afterwards(|| [1, 2].map(node_name).iter().for_each(|n| drop(turn.kubectl(&["uncordon", n]))));
+
+    // The node with edges, while everybody watches.
+    let edges = event.wait_for_edges(4);
+    assert!(edges.iter().any(|pod| pod.node == other), "{edges:?}");
+    let mut crowd = Crowd::start(&at, 300, UNNOTICED, &["--hls", "40", &event.page("stage")]);
+    crowd.wait_until_all_watch(LIMIT);
+    let began = Instant::now();
+    drain(&turn, &other);
+    figure("kubectl drain of a node with half of the edges (drain 15 s)", began.elapsed());
+    let settled = event.wait_for_edges(4);
+    assert!(settled.iter().all(|pod| pod.node == home), "{settled:?}");
+    let report = crowd.finish();
+    report.must_hold();
+    figure("crowd, node drained", report.summary());
+    turn.kubectl(&["uncordon", &other]).unwrap();
+
+    // While somebody publishes the node of the ingest cannot be drained; afterwards it can.
+    let ingest = event.ingest();
+    let refused = turn.kubectl(&[
+        "drain",
+        &home,
+        "--ignore-daemonsets",
+        "--delete-emptydir-data",
+        "--timeout=10s",
+        "--pod-selector",
+        "lectern.dev/role=ingest",
+    ]);
+    assert!(refused.is_err() && event.ingest().uid == ingest.uid, "a live ingest stays");
+    drop(encoder);
+    let began = Instant::now();
+    drain(&turn, &home);
+    figure("kubectl drain of the node of an ingest that has just become idle", began.elapsed());
+    wait::until_true("the ingest to be on the other node", LIMIT, || {
+        event.pods("ingest").iter().any(|pod| pod.node == other && pod.ready)
+    })
+    .unwrap();
+    let _encoder = encoder::persistent(&at, "again", Clip::Plain, &url);
+    event.wait_until_playable("stage");
+    drop(uncordon);
+}
+
+#[test]
+fn a_lost_node_costs_the_audience_nothing() {
+    let turn = rough();
+    let at = Namespace::new(&turn, "lost");
+    // Operator and ingest on the node that stays.
+    turn.kubectl(&["cordon", "node-2"]).unwrap();
+    for component in ["operator", "metrics-api"] {
+        for (pod, _) in own_pods(&turn, component).iter().filter(|(_, node)| node == "node-2") {
+            turn.kubectl(&["--namespace=lectern-system", "delete", "pod", pod, "--wait=false"]).unwrap();
+        }
+        wait::until_true("Lectern to be on the first node", LIMIT, || {
+            let pods = own_pods(&turn, component);
+            pods.len() == 2 && pods.iter().all(|(_, node)| node == "node-1")
+        })
+        .unwrap();
+    }
+    turn.kubectl(&["uncordon", "node-2"]).unwrap();
+    let here =
+        json!({"ingest": {"scheduling": {"nodeSelector": {"kubernetes.io/hostname": "node-1"}}}, "edges": {"min": 4}});
+    let event = Event::ready(&at, "lost", &["stage"], &here);
+    let _encoder = encoder::once(&at, "encoder", Clip::Plain, &event.publish_url("stage", &event.key("stage")));
+    event.wait_until_playable("stage");
+    let edges = event.wait_for_edges(4);
+    let gone: Vec<_> = edges.iter().filter(|pod| pod.node == "node-2").collect();
+    assert_eq!(gone.len(), 2, "{edges:?}");
+    let mut crowd = Crowd::start(&at, 300, UNHARMED, &["--hls", "40", &event.page("stage")]);
+    crowd.wait_until_all_watch(LIMIT);
+
+    let back = Afterwards(|| turn.start_node(2).expect("the node comes back"));
+    turn.kill_node(2).unwrap();
+    let lost = Instant::now();
+    let mut last_deleted = None;
+    wait::until_true("four Ready edges on the first node", LIMIT, || {
+        let pods = event.pods("edge");
+        if last_deleted.is_none() && gone.iter().all(|g| pods.iter().all(|pod| pod.uid != g.uid || pod.ending)) {
+            last_deleted = Some(lost.elapsed());
+        }
+        pods.iter().filter(|pod| pod.ready && !pod.ending && pod.node == "node-1").count() == 4
+    })
+    .unwrap();
+    figure("node lost to its edges deleted", last_deleted);
+    figure("node lost to as many Ready edges as before", lost.elapsed());
+    wait::until_true("the audience to be watched for a while", AROUND * 2, || lost.elapsed() > AROUND).unwrap();
+    let report = crowd.finish();
+    report.must_hold();
+    figure("crowd, a node with half of the edges lost", report.summary());
+    drop(back);
+    event.wait_for_edges(4);
+}
