@@ -36,6 +36,9 @@ pub struct IngestConfig {
     /// Folder with the forward URLs of the user's Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_dir: Option<String>,
+    /// Where streams may be forwarded to. Without it everywhere: on one's own machine that is one's own business.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_policy: Option<ForwardPolicy>,
     /// Where to listen.
     #[serde(default)]
     pub listen: IngestListen,
@@ -49,6 +52,18 @@ pub const DEFAULT_MAX_BITRATE_BPS: u64 = 30_000_000;
 
 fn default_max_bitrate() -> u64 {
     DEFAULT_MAX_BITRATE_BPS
+}
+
+/// Where streams may be forwarded to. Never to loopback and link-local addresses. Checked on the resolved address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct ForwardPolicy {
+    /// Names (`*.example.org` is every name below it) and networks (`203.0.113.0/24`). Empty: every address that is not
+    /// refused.
+    pub hosts: Vec<String>,
+    /// Networks that are refused unless `hosts` lists a network that holds the address: those of Pods and Services.
+    pub refused_networks: Vec<String>,
 }
 
 /// One session.

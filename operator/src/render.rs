@@ -26,6 +26,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use lectern_api::node_config::ForwardPolicy;
 use std::collections::BTreeMap;
 
 /// What the installation decides for all events.
@@ -43,6 +44,8 @@ pub struct Installation {
     pub scrape_namespaces: Vec<String>,
     /// Who scales edges.
     pub metrics: Metrics,
+    /// Where streams may be forwarded to.
+    pub forward_policy: ForwardPolicy,
 }
 
 /// When an image is pulled.

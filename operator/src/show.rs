@@ -37,6 +37,7 @@ pub fn objects(event: &Event, plan: &Plan) -> Result<String> {
         namespace: "lectern-system".into(),
         scrape_namespaces: Vec::new(),
         metrics: Metrics::default(),
+        forward_policy: Default::default(),
     };
     let objects = render(event, plan, &identity, &installation).without_secrets("(derived by the operator)");
     objects.to_yaml().context("failed to write the objects as YAML")

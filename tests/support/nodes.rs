@@ -80,6 +80,7 @@ impl Fleet {
             seed_file: self.path("seed"),
             publish_keys_dir: None,
             forward_dir: None,
+            forward_policy: None,
             listen: self.ingest,
             max_bitrate: lectern_api::node_config::DEFAULT_MAX_BITRATE_BPS,
         };

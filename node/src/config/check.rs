@@ -1,5 +1,6 @@
 //! What a configuration must fulfil beyond its types. Pure; every problem, not the first.
 
+use crate::forward::policy::Policy;
 use lectern_api::node_config::{Discovery, EdgeConfig, IngestConfig};
 use std::collections::BTreeSet;
 
@@ -47,6 +48,7 @@ pub(super) fn ingest(config: &IngestConfig) -> Vec<String> {
     if !config.forward.is_empty() && config.forward_dir.is_none() {
         problems.push("`forwardDir`: missing, though `forward` names targets".to_owned());
     }
+    problems.extend(config.forward_policy.as_ref().and_then(|policy| Policy::new(policy).err()));
     if config.seed_file.is_empty() {
         problems.push("`seedFile`: empty".to_owned());
     }

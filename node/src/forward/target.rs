@@ -1,5 +1,6 @@
 //! One forward of one stream: connect while the stream is live, push from a key frame, again and again.
 
+use super::policy::Policy;
 use super::url::Url;
 use crate::backoff::Backoff;
 use crate::ingest::Ingest;
@@ -158,12 +159,18 @@ impl Target {
 
     /// Resolves and dials, each address in turn. The name is asked anew each time: servers move.
     async fn dial(&self, url: &Url) -> anyhow::Result<TcpStream> {
+        let policy = self.ingest.config().forward_policy.as_ref().map(Policy::new).transpose();
+        let policy = policy.map_err(anyhow::Error::msg)?;
+        let allowed =
+            |address: &SocketAddr| policy.as_ref().is_none_or(|policy| policy.allows(&url.host, address.ip()));
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((url.host.as_str(), url.port))
             .await
             .context("failed to resolve the host of the URL")?
-            .filter(|address| allowed(*address))
+            .filter(allowed)
             .collect();
-        let mut last = anyhow::anyhow!("the host of the URL has no address that may be pushed to");
+        let mut last = anyhow::anyhow!(
+            "the host of the URL has no address that this installation allows to push to (policy.forwardHosts)"
+        );
         for address in addresses {
             match socket::dial(address).await {
                 Ok(socket) => return Ok(socket),
@@ -172,12 +179,6 @@ impl Target {
         }
         Err(last)
     }
-}
-
-/// Whether an address may be pushed to. What a cluster's policy refuses (loopback, link-local, Pod and Service ranges)
-/// will be configuration; it has to be asked here, on the resolved address, where no later answer of DNS can differ.
-fn allowed(_address: SocketAddr) -> bool {
-    true
 }
 
 impl Connection<'_> {

@@ -3,8 +3,8 @@
 
 use crate::validate::Event;
 use lectern_api::node_config::{
-    DEFAULT_MAX_BITRATE_BPS, Discovery, EdgeConfig, EdgeListen, ForwardConfig, HlsConfig, IngestConfig, IngestListen,
-    PlaybackConfig, StreamConfig,
+    DEFAULT_MAX_BITRATE_BPS, Discovery, EdgeConfig, EdgeListen, ForwardConfig, ForwardPolicy, HlsConfig, IngestConfig,
+    IngestListen, PlaybackConfig, StreamConfig,
 };
 use sha2::{Digest, Sha256};
 
@@ -41,6 +41,8 @@ pub struct IngestPlace {
     pub publish_keys_dir: String,
     /// The URLs to forward to.
     pub forward_dir: String,
+    /// Where they may lead; None is everywhere.
+    pub forward_policy: Option<ForwardPolicy>,
     /// Where it listens.
     pub listen: IngestListen,
 }
@@ -73,7 +75,7 @@ impl IngestSettings {
     /// The file for an ingest that finds things at `place`.
     #[must_use]
     pub fn config(&self, place: IngestPlace) -> IngestConfig {
-        let IngestPlace { discovery, seed_file, publish_keys_dir, forward_dir, listen } = place;
+        let IngestPlace { discovery, seed_file, publish_keys_dir, forward_dir, forward_policy, listen } = place;
         IngestConfig {
             event: self.event.clone(),
             version: self.version.clone(),
@@ -85,6 +87,7 @@ impl IngestSettings {
             seed_file,
             publish_keys_dir: self.own_keys.then_some(publish_keys_dir),
             forward_dir: (!self.forward.is_empty()).then_some(forward_dir),
+            forward_policy: forward_policy.filter(|_| !self.forward.is_empty()),
             listen,
             max_bitrate: DEFAULT_MAX_BITRATE_BPS,
         }

@@ -16,6 +16,7 @@ pub fn node(scene: &Scene<'_>) -> ConfigMap {
         seed_file: format!("{}/{}", pod::SEED_DIR, secret::SEED),
         publish_keys_dir: pod::PUBLISH_KEYS_DIR.into(),
         forward_dir: pod::FORWARD_DIR.into(),
+        forward_policy: Some(scene.installation.forward_policy.clone()),
         listen: IngestListen::default(),
     };
     // A struct of texts and numbers: writing it has no failing case.

@@ -40,6 +40,7 @@ pub fn installation() -> Installation {
         namespace: "lectern-system".into(),
         scrape_namespaces: vec!["monitoring".into()],
         metrics: Metrics::ApiService,
+        forward_policy: Default::default(),
     }
 }
 

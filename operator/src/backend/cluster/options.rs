@@ -4,6 +4,7 @@ use crate::policy::Policy;
 use crate::render::{Installation, Metrics, PullPolicy};
 use clap::ValueEnum;
 use lectern_api::live_event::ExposeType;
+use lectern_api::node_config::ForwardPolicy;
 use std::net::SocketAddr;
 
 /// Options of `lectern operator`.
@@ -118,6 +119,10 @@ impl OperatorOptions {
             namespace: self.namespace.clone(),
             scrape_namespaces: filled(&self.scrape_namespaces),
             metrics: self.metrics(),
+            forward_policy: ForwardPolicy {
+                hosts: filled(&self.policy_forward_hosts),
+                refused_networks: filled(&self.policy_cluster_networks),
+            },
         }
     }
 

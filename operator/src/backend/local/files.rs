@@ -64,6 +64,7 @@ impl Workdir {
             seed_file: self.text("seed"),
             publish_keys_dir: self.text("publish-keys"),
             forward_dir: self.text("forward"),
+            forward_policy: None,
             listen,
         });
         // Given keys are files; those that are made are written there too, so there is one way.

@@ -45,11 +45,11 @@ fn told<'a>(name: &'a EventName, around: &'a Surroundings) -> Told<'a> {
 
 #[test]
 fn while_one_ingest_replaces_the_other_the_newest_that_is_ready_counts() {
-    let mut around = Surroundings::default();
-    around.pods = [pod("old", "ingest", true, 1), pod("new", "ingest", false, 9)].into();
-    assert_eq!(ingest_pod(&around).unwrap().name, "old");
-    around.pods = [pod("old", "ingest", true, 1), pod("new", "ingest", true, 9)].into();
-    assert_eq!(ingest_pod(&around).unwrap().name, "new");
+    for (new_is_ready, current) in [(false, "old"), (true, "new")] {
+        let pods = [pod("old", "ingest", true, 1), pod("new", "ingest", new_is_ready, 9)].into();
+        let around = Surroundings { pods, ..Surroundings::default() };
+        assert_eq!(ingest_pod(&around).unwrap().name, current);
+    }
 }
 
 #[test]

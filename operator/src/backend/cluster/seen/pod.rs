@@ -2,7 +2,7 @@
 
 use super::at;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus, Pod};
 use lectern_api::labels;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -117,6 +117,9 @@ fn detail(pod: &Pod, container: Option<&ContainerStatus>) -> Option<String> {
     let waiting = container.and_then(|container| container.state.as_ref()?.waiting.as_ref());
     let told = waiting.filter(|waiting| waiting.reason.as_deref() != Some("ContainerCreating"));
     if let Some(waiting) = told {
+        if let Some(text) = image_trouble(pod, waiting) {
+            return Some(text);
+        }
         let reason = waiting.reason.as_deref().unwrap_or("Waiting");
         return Some(waiting.message.as_ref().map_or_else(|| reason.to_owned(), |said| format!("{reason}: {said}")));
     }
@@ -129,6 +132,20 @@ fn detail(pod: &Pod, container: Option<&ContainerStatus>) -> Option<String> {
         .and_then(|all| all.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False"));
     unscheduled
         .map(|condition| format!("no node takes it: {}", condition.message.as_deref().unwrap_or("no reason given")))
+}
+
+/// The kubelet says the same thing in turns as ErrImagePull and as ImagePullBackOff, each wrapped in the other's words;
+/// what stays the same is what it is about.
+fn image_trouble(pod: &Pod, waiting: &ContainerStateWaiting) -> Option<String> {
+    let reason = waiting.reason.as_deref()?;
+    if !["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"].contains(&reason) {
+        return None;
+    }
+    let image = pod.spec.as_ref().and_then(|spec| spec.containers.first()?.image.clone()).unwrap_or_default();
+    let said = waiting.message.as_deref().unwrap_or_default();
+    let cause = said.rsplit("ErrImagePull: ").next().unwrap_or(said);
+    let cause = cause.strip_prefix(&format!("failed to pull and unpack image \"{image}\": ")).unwrap_or(cause);
+    Some(format!("its image {image} cannot be had: {cause}"))
 }
 
 fn shortened(mut text: String) -> String {

@@ -67,8 +67,8 @@ fn what_stands_in_a_pods_way_is_told_in_the_words_of_who_knows() {
         ),
         (
             json!({"containerStatuses": [{"name": "n", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]}),
-            Some("ImagePullBackOff: not found"),
+            "state": {"waiting": {"reason": "CreateContainerConfigError", "message": "no Secret"}}}]}),
+            Some("CreateContainerConfigError: no Secret"),
         ),
         (
             json!({"containerStatuses": [{"name": "n", "image": "", "imageID": "", "ready": false, "restartCount": 0,
@@ -85,6 +85,22 @@ fn what_stands_in_a_pods_way_is_told_in_the_words_of_who_knows() {
         let pod = PodSeen::of(&read(json!({"metadata": {"name": "p"}, "status": status})));
         assert_eq!(pod.detail.as_deref(), told);
     }
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_told_in_the_same_words_whatever_the_kubelet_is_at() {
+    let cause = "failed to pull and unpack image \"x/y:1\": failed to resolve reference \"x/y:1\": not found";
+    let told = |reason: &str, message: String| {
+        let status = json!({"containerStatuses": [{"name": "n", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": reason, "message": message}}}]});
+        PodSeen::of(&read(json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "n", "image": "x/y:1"}]}, "status": status}))).detail
+    };
+    let pulling = told("ErrImagePull", cause.into());
+    assert_eq!(
+        pulling.as_deref(),
+        Some("its image x/y:1 cannot be had: failed to resolve reference \"x/y:1\": not found")
+    );
+    assert_eq!(pulling, told("ImagePullBackOff", format!("Back-off pulling image \"x/y:1\": ErrImagePull: {cause}")));
 }
 
 #[test]
