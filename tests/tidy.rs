@@ -46,6 +46,8 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ),
     ("operator/src/plan", &["tokio", "async fn", "kube::Client", "::now()", "std::fs", "backend"], "plan is pure"),
     ("operator/src/render", &["tokio", "async fn", "kube::Client", "::now()", "std::fs", "backend"], "render is pure"),
+    ("operator/src/scaling", &["tokio", "async fn", "kube::", "::now()", "std::fs", "backend"], "scaling is pure"),
+    ("operator/src/repair", &["tokio", "async fn", "kube::", "::now()", "std::fs", "backend"], "repair is pure"),
     ("tests", &["lectern_node", "lectern_operator", "lectern::"], "tests start binaries by path"),
 ];
 

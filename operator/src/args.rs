@@ -55,6 +55,15 @@ pub struct LocalOptions {
     /// The RTMP URL of an entry of spec.forward.
     #[arg(long = "forward", value_name = "NAME=URL", env = "LECTERN_FORWARD", hide_env_values = true)]
     pub forward: Vec<String>,
+    /// How long an audience must have been smaller before edges go. In a cluster it is five minutes.
+    #[arg(
+        long = "scale-down-after",
+        value_name = "DURATION",
+        env = "LECTERN_SCALE_DOWN_AFTER",
+        default_value = "5m",
+        value_parser = seconds
+    )]
+    pub scale_down_after_s: u32,
     /// What is printed: text for people, json for scripts (one object a line).
     #[arg(long, value_enum, env = "LECTERN_OUTPUT", default_value = "text")]
     pub output: Output,
@@ -91,4 +100,10 @@ pub enum Output {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// A duration in whole seconds, at least one.
+fn seconds(text: &str) -> Result<u32, String> {
+    let ms = lectern_api::duration::Duration::new(text).millis().map_err(|error| error.to_string())?;
+    u32::try_from((ms / 1_000).max(1)).map_err(|_| format!("{text:?} is too long"))
 }

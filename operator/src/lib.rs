@@ -12,6 +12,8 @@ pub mod input;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod repair;
+pub mod scaling;
 pub mod show;
 pub mod telemetry;
 pub mod validate;

@@ -11,14 +11,14 @@ pub mod schedule;
 mod settings;
 pub mod status;
 
+pub use crate::scaling::Burst;
 pub use floor::{Because, Floor};
 pub use idle::Idle;
-pub use observed::{
-    Audience, Autoscaler, Burst, EdgeSeen, EdgesSeen, Images, IngestSeen, LocalProcess, Objection, Observed,
-};
+pub use observed::{Audience, Autoscaler, EdgeSeen, EdgesSeen, Images, IngestSeen, LocalProcess, Objection, Observed};
 pub use settings::{EdgePlace, EdgeSettings, IngestPlace, IngestSettings};
 
-use crate::validate::Event;
+use crate::scaling::{self, Kind, Load, Memory};
+use crate::validate::{Bounds, Event};
 use jiff::Timestamp;
 use lectern_api::live_event::UpdatePolicy;
 use lectern_api::names::{SecretName, StreamName};
@@ -43,6 +43,8 @@ pub struct Plan {
     pub idle: Idle,
     /// The image that nodes run, and whether another one waits.
     pub rollout: Rollout,
+    /// How the edges follow the audience.
+    pub scaling: Scaling,
     /// When to plan again even if nothing happens.
     pub look_again: Option<Timestamp>,
 }
@@ -93,6 +95,20 @@ pub struct Replicas {
     pub wanted: u32,
 }
 
+/// How the edges follow the audience.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scaling {
+    /// What fills them: viewers first. None while the audience is not known.
+    pub loads: Option<Vec<Load>>,
+    /// As many edges as that takes, before stabilisation. At least the floor; it may exceed `edges.max`. None
+    /// while it is not known.
+    pub wish: Option<u32>,
+    /// More edges are needed than `edges.max` allows.
+    pub at_maximum: bool,
+    /// What to remember: the next [`Observed::scaling`].
+    pub memory: Memory,
+}
+
 /// One listening port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -137,7 +153,10 @@ pub fn plan(event: &Event, seen: &Observed, now: Timestamp) -> Plan {
     let idle = idle::idle(event, seen, window_open, now);
     let rollout = rollout(event, seen, &idle);
     let edges = &event.edges;
-    let replicas = Replicas { min: floor.edges, max: edges.max, wanted: wanted(event, seen, &floor) };
+    let bounds = Bounds { min: floor.edges, max: edges.max };
+    let schedule_floor = outlook.open.as_ref().map_or(0, |open| open.min.min(edges.max));
+    let (wanted, scaling) = wanted(event, seen, bounds, schedule_floor, now);
+    let replicas = Replicas { min: floor.edges, max: edges.max, wanted };
     let look_again = [outlook.change, floor.until, idle.look_again()].into_iter().flatten().min();
     Plan {
         ingest: Tier {
@@ -165,16 +184,40 @@ pub fn plan(event: &Event, seen: &Observed, now: Timestamp) -> Plan {
         window_open,
         idle,
         rollout,
+        scaling,
         look_again,
     }
 }
 
-/// How many edges there should be where nobody else scales. The policy that follows the audience goes here; until then
-/// it is the floor, and never fewer than there are while the audience is unknown.
-fn wanted(event: &Event, seen: &Observed, floor: &Floor) -> u32 {
-    let current = seen.edges.as_ref().map_or(0, |edges| edges.desired);
-    let kept = if seen.audience.is_none() { current } else { 0 };
-    floor.edges.max(kept).min(event.edges.max)
+/// How many edges there should be where nobody else scales: as many as the audience needs, by the rules of the
+/// autoscaler. Never fewer than there are while the audience is not known.
+fn wanted(event: &Event, seen: &Observed, bounds: Bounds, schedule_floor: u32, now: Timestamp) -> (u32, Scaling) {
+    let loads = seen.audience.map(|audience| loads(event, &audience, schedule_floor));
+    let mut memory = seen.scaling.clone();
+    let Some(edges) = &seen.edges else {
+        return (bounds.min, Scaling { loads, memory, ..Scaling::default() });
+    };
+    let existing = u32::try_from(edges.nodes.iter().filter(|node| !node.ending).count()).unwrap_or(u32::MAX);
+    let fleet = scaling::Fleet { desired: edges.desired, existing };
+    let wanted = scaling::wanted(&seen.rules, fleet, bounds, loads.as_deref(), &mut memory, now);
+    let wish = loads.as_ref().and_then(|loads| scaling::wish(loads, existing));
+    let wish = wish.map(|wish| wish.max(bounds.min));
+    let at_maximum = wish.is_some_and(|wish| wish > bounds.max);
+    (wanted, Scaling { loads, wish, at_maximum, memory })
+}
+
+/// What fills the edges: viewers, and where a bound is set egress.
+fn loads(event: &Event, audience: &Audience, schedule_floor: u32) -> Vec<Load> {
+    let edges = &event.edges;
+    let capacity = u64::from(edges.viewers_per_edge);
+    let target = scaling::target(capacity, edges.target_percent);
+    let total = scaling::demand(audience.viewers, audience.refused, schedule_floor, target);
+    let viewers = Load { kind: Kind::Viewers, total, target, capacity };
+    let egress = edges.egress_bits_per_second.zip(audience.egress_bits_per_second).map(|(capacity, total)| {
+        let target = scaling::target(capacity, edges.target_percent);
+        Load { kind: Kind::Egress, total, target, capacity }
+    });
+    std::iter::once(viewers).chain(egress).collect()
 }
 
 fn keys(event: &Event) -> Keys {

@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lectern::plan::{Audience, EdgeSeen, EdgesSeen, IngestSeen, Observed, Plan, plan, status};
+use lectern::scaling::Memory;
 use lectern::validate::{Event, validate};
 use lectern_api::condition::ConditionType;
 use lectern_api::live_event::{LiveEvent, LiveEventStatus};
@@ -38,11 +39,20 @@ struct World {
     edges: Vec<(u32, u32)>,
     next_edge: u32,
     blind: (bool, bool, bool),
+    /// What the last plan told to remember.
+    memory: Memory,
 }
 
 impl World {
     fn new(now: Timestamp) -> Self {
-        Self { now, ingest_age: None, edges: Vec::new(), next_edge: 0, blind: (false, false, false) }
+        Self {
+            now,
+            ingest_age: None,
+            edges: Vec::new(),
+            next_edge: 0,
+            blind: (false, false, false),
+            memory: Memory::default(),
+        }
     }
 
     fn suffer(&mut self, failure: &Failure) {
@@ -88,6 +98,7 @@ impl World {
             edges: Some(EdgesSeen { desired, nodes, ..Default::default() }).filter(|_| !self.blind.1),
             audience: anybody.then(Audience::default).filter(|_| !self.blind.2),
             objections: Some(Vec::new()),
+            scaling: self.memory.clone(),
             ..Default::default()
         }
     }
@@ -117,6 +128,7 @@ fn look(event: &Event, world: &mut World, previous: &LiveEventStatus) -> LiveEve
     }
     let status = status::of(event, &plan, &seen, Some(previous), world.now);
     assert_eq!(status.conditions.len(), ConditionType::ALL.len());
+    world.memory = plan.scaling.memory.clone();
     // Blind to the edges a backend cannot resize them: it holds, as the real ones do.
     if seen.edges.is_some() {
         world.apply(&plan);
@@ -174,6 +186,11 @@ proptest! {
         // The timetable is part of the event: what settles is what is left after its last change.
         world.suffer(&Failure::None);
         world.now = world.now.max(epoch() + SignedDuration::from_secs(300));
+        // Edges that nobody needs go after five minutes, one a minute.
+        for _ in 0..20 {
+            world.now += SignedDuration::from_secs(60);
+            status = look(&event, &mut world, &status);
+        }
         for _ in 0..SETTLE_TICKS {
             status = look(&event, &mut world, &status);
         }

@@ -15,6 +15,7 @@ mod screen;
 
 use crate::args::{LocalOptions, Output};
 use crate::plan::{self, Observed, Plan};
+use crate::scaling::Rules;
 use crate::validate::Event;
 use anyhow::{Context, Result};
 use files::Workdir;
@@ -130,7 +131,7 @@ impl Runner {
         let (object, object_now) = watch::channel(Arc::new(serde_json::Value::Null));
         tokio::spawn(entry::serve(entry, ready_now));
         tokio::spawn(api::serve(api_listener, object_now));
-        let fleet = Fleet::new(binary, workdir, rtmp, http, sender);
+        let fleet = Fleet::new(binary, workdir, (rtmp, http), sender, Rules::down_after(options.scale_down_after_s));
         Ok(Self {
             raw,
             event,

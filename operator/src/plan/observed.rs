@@ -1,5 +1,6 @@
 //! What a backend saw. Everything may be stale or missing: `None` is "not known", never "not there".
 
+use crate::scaling::{Burst, Memory, Rules};
 use jiff::Timestamp;
 use lectern_api::node_status::NodeStatus;
 use std::net::SocketAddr;
@@ -17,6 +18,10 @@ pub struct Observed {
     pub autoscaler: Option<Autoscaler>,
     /// A floor that was raised because an audience came faster than the autoscaler looks.
     pub burst: Option<Burst>,
+    /// What scaling remembers ([`super::Scaling::memory`] of the plan before). Empty after a start.
+    pub scaling: Memory,
+    /// The rules of scaling.
+    pub rules: Rules,
     /// Node images. None where there are no images.
     pub images: Option<Images>,
     /// Reasons outside the spec why the event cannot be accepted. None while not looked at.
@@ -111,15 +116,6 @@ pub struct Autoscaler {
     pub message: String,
     /// It wants more than `edges.max`.
     pub at_maximum: bool,
-}
-
-/// A floor that was raised for a short while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Burst {
-    /// Fewest edges.
-    pub floor: u32,
-    /// Until when.
-    pub until: Timestamp,
 }
 
 /// Node images.

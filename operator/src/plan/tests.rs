@@ -64,17 +64,50 @@ fn a_burst_goes_down_in_steps_and_only_while_there_is_a_metric() {
     assert_eq!(edges(3_600, None), 20);
 }
 
+/// So many edges that exist, and an audience.
+fn edges(count: u32, audience: Option<Audience>) -> Observed {
+    let nodes = (0..count).map(|_| EdgeSeen { ready: true, ..Default::default() }).collect();
+    Observed { edges: Some(EdgesSeen { desired: count, nodes, ..Default::default() }), audience, ..Default::default() }
+}
+
 #[test]
 fn an_unknown_audience_never_costs_an_edge() {
     let event = event(json!({ "edges": { "min": 2 } }));
-    let seen = |desired, audience| Observed {
-        edges: Some(EdgesSeen { desired, ..Default::default() }),
-        audience,
-        ..Default::default()
+    assert_eq!(plan(&event, &edges(7, None), at(NOON)).edges.replicas.wanted, 7);
+    let first = plan(&event, &edges(7, Some(Audience::default())), at(NOON));
+    assert_eq!(first.edges.replicas.wanted, 7, "nor does whoever has just started");
+    let later = Observed { scaling: first.scaling.memory, ..edges(7, Some(Audience::default())) };
+    assert_eq!(plan(&event, &later, at("2026-12-01T12:05:01Z")).edges.replicas.wanted, 6);
+    assert_eq!(plan(&event, &edges(99, None), at(NOON)).edges.replicas.wanted, 40, "max holds all the same");
+}
+
+#[test]
+fn edges_follow_viewers_refused_newcomers_and_egress() {
+    let audience = |viewers, refused, egress| Some(Audience { viewers, refused, egress_bits_per_second: egress });
+    let spec = json!({ "edges": { "min": 2, "viewersPerEdge": 1000, "egressBitsPerSecondPerEdge": "1G" } });
+    let event = event(spec);
+    let table = [
+        (audience(2_000, 0, None), 3),
+        (audience(2_000, 900, None), 5),
+        (audience(2_000, 0, Some(4_000_000_000)), 6),
+        (audience(1_000_000, 0, None), 12),
+    ];
+    for (audience, wanted) in table {
+        assert_eq!(plan(&event, &edges(2, audience), at(NOON)).edges.replicas.wanted, wanted, "{audience:?}");
+    }
+    let wish = plan(&event, &edges(9, audience(2_000, 0, None)), at(NOON)).scaling.wish;
+    assert_eq!(wish, Some(3), "what stabilisation holds back is known");
+}
+
+#[test]
+fn what_the_schedule_expects_is_in_the_demand() {
+    let window = json!([{ "name": "w", "start": "2026-12-01T11:00:00Z", "end": "2026-12-01T13:00:00Z", "min": 8 }]);
+    let event = event(json!({ "edges": { "min": 2, "viewersPerEdge": 1000 }, "schedule": window }));
+    let demand = |now| {
+        let loads = plan(&event, &edges(8, Some(Audience::default())), at(now)).scaling.loads.unwrap();
+        loads[0].total
     };
-    assert_eq!(plan(&event, &seen(7, None), at(NOON)).edges.replicas.wanted, 7);
-    assert_eq!(plan(&event, &seen(7, Some(Audience::default())), at(NOON)).edges.replicas.wanted, 2);
-    assert_eq!(plan(&event, &seen(99, None), at(NOON)).edges.replicas.wanted, 40, "max holds all the same");
+    assert_eq!((demand(NOON), demand("2026-12-01T13:00:00Z")), (5_600, 0));
 }
 
 #[test]

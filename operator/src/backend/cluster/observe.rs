@@ -57,6 +57,7 @@ pub fn observe(told: &Told<'_>, now: Timestamp) -> Observed {
         images: Some(told.images.clone()),
         objections: Some(told.objections.clone()),
         deleting: told.deleting,
+        ..Observed::default()
     }
 }
 

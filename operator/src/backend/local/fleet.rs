@@ -1,11 +1,13 @@
 //! The processes of an event and what is known of each: from what the plan wants to what runs.
 
+mod leave;
 mod node;
 mod ports;
 
 use super::files::Workdir;
 use super::report::Notice;
-use crate::plan::{Audience, Autoscaler, EdgesSeen, Observed, Plan};
+use crate::plan::{Audience, Autoscaler, EdgesSeen, Observed, Plan, Scaling};
+use crate::scaling::Rules;
 use anyhow::Result;
 use jiff::Timestamp;
 use lectern_api::node_config::{IngestListen, Peer};
@@ -45,18 +47,33 @@ pub(super) struct Fleet {
     ingest: Option<Node>,
     edges: Vec<Node>,
     peers: Vec<Peer>,
+    rules: Rules,
+    /// What the last plan said of scaling.
+    scaling: Scaling,
 }
 
 impl Fleet {
     pub(super) fn new(
         binary: PathBuf,
         workdir: Workdir,
-        rtmp: SocketAddr,
-        http: SocketAddr,
+        (rtmp, http): (SocketAddr, SocketAddr),
         news: mpsc::Sender<News>,
+        rules: Rules,
     ) -> Self {
         let ports = Ports::new([rtmp.port(), http.port()]);
-        Self { binary, workdir, rtmp, http, news, ports, ingest: None, edges: Vec::new(), peers: Vec::new() }
+        Self {
+            binary,
+            workdir,
+            rtmp,
+            http,
+            news,
+            ports,
+            ingest: None,
+            edges: Vec::new(),
+            peers: Vec::new(),
+            rules,
+            scaling: Scaling::default(),
+        }
     }
 
     /// Where encoders publish.
@@ -109,16 +126,24 @@ impl Fleet {
             ingest: self.ingest.as_ref().map(|node| node.ingest_seen(self.ingest_address())),
             edges: Some(edges),
             audience: audience(&ready),
-            autoscaler: Some(Autoscaler {
-                active: false,
-                reason: "Local".into(),
-                message: "on one machine edges follow the schedule, not yet the audience".into(),
-                at_maximum: false,
-            }),
+            autoscaler: Some(self.autoscaler()),
             burst: None,
             images: None,
             objections: Some(Vec::new()),
             deleting: false,
+            scaling: self.scaling.memory.clone(),
+            rules: self.rules,
+        }
+    }
+
+    /// This program is its own autoscaler.
+    fn autoscaler(&self) -> Autoscaler {
+        let known = self.scaling.wish.is_some();
+        Autoscaler {
+            active: known,
+            reason: "Local".into(),
+            message: if known { String::new() } else { "no edge is ready to tell who watches".into() },
+            at_maximum: self.scaling.at_maximum,
         }
     }
 
@@ -133,7 +158,8 @@ impl Fleet {
             let listen = Listen::Ingest(IngestListen { rtmp: self.rtmp, admin });
             self.ingest = Some(Node::new("ingest".into(), listen, now));
         }
-        self.resize(plan.edges.replicas.wanted as usize, now, &mut notices)?;
+        self.scaling = plan.scaling.clone();
+        self.resize(plan, now, &mut notices)?;
         self.tell_peers()?;
         let Self { binary, workdir, news, ports, ingest, edges, .. } = self;
         for node in ingest.iter_mut().chain(edges.iter_mut()) {
@@ -165,16 +191,21 @@ impl Fleet {
         self.ingest.iter().chain(&self.edges)
     }
 
-    /// As many edges as wanted: new ones get the lowest free number, the last ones go first.
-    fn resize(&mut self, wanted: usize, now: Instant, notices: &mut Vec<Notice>) -> Result<()> {
-        while self.edges.iter().filter(|edge| !edge.ending()).count() < wanted {
+    /// As many edges as wanted: new ones get the lowest free number; those go first that a cluster would let go first.
+    fn resize(&mut self, plan: &Plan, now: Instant, notices: &mut Vec<Notice>) -> Result<()> {
+        let wanted = plan.edges.replicas.wanted as usize;
+        let staying = self.edges.iter().filter(|edge| !edge.ending()).count();
+        if staying > 0 && staying != wanted {
+            notices.push(Notice::scaled(staying, wanted, &plan.scaling));
+        }
+        for _ in staying..wanted {
             let taken: BTreeSet<&str> = self.edges.iter().map(|edge| edge.name.as_str()).collect();
             let name = (0..).map(|number| format!("edge-{number}")).find(|name| !taken.contains(name.as_str()));
             let listen = Listen::Edge(self.ports.edge()?);
             self.edges.push(Node::new(name.unwrap_or_default(), listen, now));
         }
-        let surplus = self.edges.iter().filter(|edge| !edge.ending()).count().saturating_sub(wanted);
-        for edge in self.edges.iter_mut().rev().filter(|edge| !edge.ending()).take(surplus) {
+        let leaving = leave::first(&self.edges, staying.saturating_sub(wanted));
+        for edge in self.edges.iter_mut().filter(|edge| leaving.contains(&edge.name)) {
             notices.push(Notice::Ending { node: edge.name.clone() });
             edge.end();
         }

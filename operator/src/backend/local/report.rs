@@ -1,6 +1,7 @@
 //! What a local run tells: notices as things happen, a line per node for the screen, the event as an object.
 
-use crate::plan::Observed;
+use crate::plan::{Observed, Scaling};
+use crate::scaling::Kind;
 use crate::validate::Event;
 use jiff::Timestamp;
 use lectern_api::condition::ConditionType;
@@ -38,6 +39,15 @@ pub(super) enum Notice {
     NotReady { node: String, reason: String },
     /// A process died and is started again.
     Died { node: String, how: String, restart_in_s: u64, last_words: Vec<String> },
+    /// The audience needs another number of edges.
+    Scaled {
+        from: usize,
+        to: usize,
+        /// Who watches and who was refused, as the number of edges goes by it.
+        demand: Option<u64>,
+        /// What one edge should have of them.
+        target: Option<u64>,
+    },
     /// A node was told to end.
     Ending { node: String },
     /// A process ended as told.
@@ -54,6 +64,13 @@ pub(super) enum Notice {
     Draining { at_most_s: u64 },
     /// Everything has ended.
     Ended,
+}
+
+impl Notice {
+    pub(super) fn scaled(from: usize, to: usize, scaling: &Scaling) -> Self {
+        let viewers = scaling.loads.iter().flatten().find(|load| load.kind == Kind::Viewers);
+        Self::Scaled { from, to, demand: viewers.map(|load| load.total), target: viewers.map(|load| load.target) }
+    }
 }
 
 impl fmt::Display for Notice {
@@ -77,6 +94,13 @@ impl fmt::Display for Notice {
                 let when = if *restart_in_s == 0 { "at once".into() } else { format!("in {restart_in_s} s") };
                 write!(f, "{node} died ({how}) and is started again {when}")?;
                 last_words.iter().try_for_each(|line| write!(f, "\n    {line}"))
+            }
+            Self::Scaled { from, to, demand, target } => {
+                write!(f, "{to} edges instead of {from}")?;
+                match demand.zip(*target) {
+                    Some((demand, target)) => write!(f, ": {demand} viewers, {target} to an edge"),
+                    None => Ok(()),
+                }
             }
             Self::Ending { node } => write!(f, "{node} is let go"),
             Self::Gone { node, how } => write!(f, "{node} ended ({how})"),

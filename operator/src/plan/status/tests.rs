@@ -80,6 +80,7 @@ fn healthy() -> Observed {
         images: Some(Images { wanted: "node:1".into(), in_use: Some("node:1".into()), turn: true }),
         objections: Some(Vec::new()),
         deleting: false,
+        ..Default::default()
     }
 }
 

@@ -1,0 +1,16 @@
+//! How many edges an audience needs, and which may go (design section 7). Pure: what was seen and the time come in.
+//!
+//! One set of rules ([`Direction`]) serves both ways of scaling: `render` writes them into the autoscaler of Kubernetes,
+//! and [`wanted`] acts on them where nobody else scales (`lectern local`, backend `operator`). [`burst`] is what
+//! outruns the autoscaler's period, [`deletion`] says which edges may go first.
+
+pub mod burst;
+pub mod deletion;
+mod load;
+mod memory;
+mod policy;
+
+pub use burst::Burst;
+pub use load::{Kind, Load, demand, target, wish};
+pub use memory::Memory;
+pub use policy::{Amount, DOWN, Direction, Fleet, Rules, Step, UP, wanted};
