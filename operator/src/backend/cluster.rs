@@ -23,8 +23,10 @@ mod report;
 mod root;
 mod scale;
 mod seen;
+mod tend;
 mod turns;
 mod watch;
+mod zones;
 
 pub use options::OperatorOptions;
 
@@ -147,6 +149,8 @@ async fn lead(
         tasks.spawn(ask::owner(asked.clone(), problem));
     }
     tasks.spawn(asked.run(rounds, pokes.clone()));
+    let zones = zones::Zones::default();
+    tasks.spawn(zones.clone().follow(client.clone()));
     let cache = Arc::new(Cache::default());
     let waiting = channel::channel(0).0;
     let watches = watch::Watches {
@@ -171,6 +175,7 @@ async fn lead(
         metrics_problem,
         recorder: Recorder::new(client.clone(), reporter),
         metrics,
+        zones,
         turns: turns::Turns::default(),
         memories: Mutex::default(),
         client,

@@ -29,6 +29,8 @@ const STALE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(3);
 /// Largest answer: 1,000 events with 40 edges each are 4 MiB.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// An edge that has been silent for so long is looked at every round: it may be lost.
+const SILENT_MS: u64 = 3_000;
 /// Between two looks at the owner of the metrics API.
 const OWNER_PERIOD: Duration = Duration::from_secs(30);
 /// The metrics API, in the version that autoscalers prefer.
@@ -150,6 +152,7 @@ fn changed(before: &Round, after: &Round) -> Vec<EventKey> {
                 && !moved(was.demand, is.demand)
                 && !moved(was.egress_bits_per_second, is.egress_bits_per_second)
                 && was.imputed == is.imputed
+                && is.edges.values().all(|edge| edge.silent_ms < SILENT_MS)
         });
         if same { None } else { key(id) }
     };

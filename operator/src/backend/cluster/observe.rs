@@ -6,6 +6,7 @@ use super::seen::{AutoscalerSeen, DeploymentSeen, Detail, ObjectSeen, PodSeen, S
 use crate::audience::EventAudience;
 use crate::plan::{Audience, Autoscaler, Burst, EdgeSeen, EdgesSeen, Images, IngestSeen, Objection, Observed};
 use crate::render::Metrics;
+use crate::scaling::{Memory, Rules};
 use jiff::Timestamp;
 use lectern_api::names::EventName;
 use lectern_api::node_status::NodeStatus;
@@ -27,8 +28,8 @@ pub struct Told<'a> {
     pub ingest: Option<(NodeStatus, Timestamp)>,
     /// Who watches.
     pub audience: Option<&'a EventAudience>,
-    /// The floor that was raised, where it is not recorded at the autoscaler.
-    pub burst: Option<Burst>,
+    /// What scaling remembers.
+    pub scaling: &'a Memory,
     /// Node images.
     pub images: Images,
     /// Why it cannot be accepted.
@@ -53,11 +54,12 @@ pub fn observe(told: &Told<'_>, now: Timestamp) -> Observed {
             egress_bits_per_second: Some(audience.egress_bits_per_second),
         }),
         autoscaler: autoscaler(told),
-        burst: told.burst,
+        burst: autoscaler_seen(told.around, told.name).and_then(|seen| Burst::read(seen.burst.as_deref()?, now)),
+        scaling: told.scaling.clone(),
+        rules: Rules::default(),
         images: Some(told.images.clone()),
         objections: Some(told.objections.clone()),
         deleting: told.deleting,
-        ..Observed::default()
     }
 }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its event must fail")]
 
 use super::*;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+static NOTHING: LazyLock<Memory> = LazyLock::new(Memory::default);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -34,7 +36,7 @@ fn told<'a>(name: &'a EventName, around: &'a Surroundings) -> Told<'a> {
         around,
         ingest: None,
         audience: None,
-        burst: None,
+        scaling: &NOTHING,
         images: Images { wanted: "i".into(), in_use: None, turn: true },
         objections: Vec::new(),
         deleting: false,

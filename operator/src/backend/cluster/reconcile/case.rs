@@ -1,0 +1,217 @@
+//! One event at one moment: what is known of it, what that decides, and carrying it out.
+
+use super::super::apply::{self, Stranger, Target};
+use super::super::cache::{EventKey, Surroundings};
+use super::super::decide::{Decision, decide, name_taken};
+use super::super::observe::{self, Told};
+use super::super::report::Writer;
+use super::super::scale;
+use super::super::tend::Look;
+use super::{AT_REST, Context, Error, Memory, until};
+use crate::audience::EventAudience;
+use crate::plan::{Images, Objection, Observed};
+use crate::render::Identity;
+use crate::validate::Event;
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::reflector::Store;
+use lectern_api::condition::reason;
+use lectern_api::live_event::{LiveEvent, LiveEventStatus};
+use lectern_api::node_status::NodeStatus;
+use lectern_api::{keys, labels};
+use std::time::Duration;
+
+/// So long after it was made an event's Secrets may still be taken away with those of an older event of its name.
+const YOUNG: SignedDuration = SignedDuration::from_secs(120);
+
+/// One event at one moment.
+pub(super) struct Case<'a> {
+    pub(super) raw: &'a LiveEvent,
+    pub(super) event: &'a Event,
+    pub(super) key: &'a EventKey,
+    pub(super) context: &'a Context,
+    pub(super) around: Surroundings,
+    pub(super) audience: Option<EventAudience>,
+    pub(super) previous: Option<&'a LiveEventStatus>,
+    pub(super) identity: Identity,
+    pub(super) now: Timestamp,
+}
+
+/// What stands in the way of carrying a decision out.
+pub(super) enum Obstacle {
+    /// Nothing.
+    None,
+    /// What is left of a deleted event of the same name; gone in a moment.
+    Leftover,
+    /// Something that people must put right; it is among the objections.
+    Objection,
+}
+
+impl Case<'_> {
+    /// What is so around the event.
+    pub(super) fn snapshot(&self, memory: &Memory) -> Observed {
+        let context = self.context;
+        let ingest = context.polls.said(self.key, observe::ingest_pod(&self.around));
+        let told = Told {
+            namespace: &self.key.namespace,
+            name: &self.event.name,
+            created: self.created(),
+            around: &self.around,
+            audience: self.audience.as_ref(),
+            scaling: &memory.scaling,
+            images: Images {
+                wanted: context.installation.node_image.clone(),
+                in_use: self.previous.and_then(|status| status.node_image.clone()),
+                turn: true,
+            },
+            objections: self.objections(ingest.as_ref().map(|(said, _)| said)),
+            ingest,
+            deleting: false,
+            metrics: context.installation.metrics,
+            metrics_problem: context.metrics_problem.borrow().clone(),
+        };
+        observe::observe(&told, self.now)
+    }
+
+    fn created(&self) -> Timestamp {
+        self.raw.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0)
+    }
+
+    fn objections(&self, said: Option<&NodeStatus>) -> Vec<Objection> {
+        let mut all = self.context.policy.objections(self.event);
+        let stores = self.context.events.get().map(Vec::as_slice).unwrap_or_default();
+        let others: Vec<_> = stores.iter().flat_map(Store::state).collect();
+        let others = others.iter().filter_map(|other| other.0.as_ref().ok());
+        let neighbours = others.filter(|other| other.metadata.namespace == self.raw.metadata.namespace);
+        all.extend(name_taken(self.raw, neighbours));
+        all.extend(said.and_then(|said| mismatch(said, &self.identity)));
+        all
+    }
+
+    /// The decision, with a new image only if it is the event's turn.
+    pub(super) fn decide(&self, seen: &mut Observed) -> Result<Decision, Error> {
+        let once = |seen: &Observed| {
+            let installation = &self.context.installation;
+            decide(self.event, seen, &self.around, &self.identity, installation, self.now).map_err(Error::Json)
+        };
+        let decision = once(seen)?;
+        let Some(images) = &mut seen.images else { return Ok(decision) };
+        if images.in_use.as_ref().is_none_or(|in_use| *in_use == images.wanted) {
+            let settled = [self.event.name.ingest(), self.event.name.edge()]
+                .iter()
+                .all(|name| observe::deployment(&self.around, name).is_some_and(|known| known.settled));
+            if settled {
+                self.context.turns.give_back(self.key);
+            }
+            return Ok(decision);
+        }
+        if decision.plan.rollout.image.as_ref() != Some(&images.wanted) || self.context.turns.take(self.key) {
+            return Ok(decision);
+        }
+        images.turn = false;
+        once(seen)
+    }
+
+    fn target<'t>(&'t self, uid: &'t str) -> Target<'t> {
+        Target { client: &self.context.client, namespace: &self.key.namespace, event: &self.key.name, uid }
+    }
+
+    /// Whether anything stands in the way; objects that are not ours are added to the objections of `seen`.
+    pub(super) async fn obstacle(
+        &self,
+        decision: &Decision,
+        seen: &mut Observed,
+        memory: &Memory,
+    ) -> Result<Obstacle, Error> {
+        if seen.objections.iter().flatten().any(blocks) {
+            return Ok(Obstacle::Objection);
+        }
+        let found = self.target(&memory.uid).strangers(&decision.documents, &self.around, &memory.applied).await;
+        let found = found.inspect_err(|_| self.context.metrics.failed("observe")).map_err(Error::Request)?;
+        if found.contains(&Stranger::Leftover) {
+            return Ok(Obstacle::Leftover);
+        }
+        if found.is_empty() {
+            return Ok(Obstacle::None);
+        }
+        seen.objections.get_or_insert_default().extend(found.iter().filter_map(not_ours));
+        Ok(Obstacle::Objection)
+    }
+
+    /// Makes it so. Answers when to look again at the latest.
+    pub(super) async fn carry_out(
+        &self,
+        decision: &Decision,
+        seen: &Observed,
+        memory: &mut Memory,
+    ) -> Result<Duration, Error> {
+        let done = self.apply(decision, seen, memory).await;
+        done.inspect_err(|_| self.context.metrics.failed("apply")).map_err(Error::Request)
+    }
+
+    async fn apply(&self, decision: &Decision, seen: &Observed, memory: &mut Memory) -> Result<Duration, apply::Error> {
+        let uid = memory.uid.clone();
+        let target = self.target(&uid);
+        let young = self.now.duration_since(self.created()) < YOUNG;
+        let trouble = young || !seen.ingest.as_ref().is_some_and(|ingest| ingest.ready);
+        target.create_secrets(&decision.objects.secrets, trouble, &mut memory.applied).await?;
+        target.apply(&decision.documents, &decision.held, &self.around, &mut memory.applied).await?;
+        self.annotate(&target, decision).await?;
+        scale::scale(&target, self.event, &decision.plan, &self.around, self.context.installation.metrics).await?;
+        let look = Look {
+            target: &target,
+            event: self.event,
+            plan: &decision.plan,
+            seen,
+            around: &self.around,
+            audience: self.audience.as_ref(),
+            zones: &self.context.zones,
+            now: self.now,
+        };
+        let told = look.tend(&mut memory.tending).await?;
+        let writer =
+            Writer { client: &self.context.client, recorder: &self.context.recorder, key: self.key, uid: &uid };
+        for news in &told {
+            writer.tell(news).await;
+        }
+        Ok(look.look_again().map_or(AT_REST, |next| until(next, self.now)))
+    }
+
+    /// The hash of the configuration onto the ingest's pods: the kubelet then brings a changed ConfigMap at once.
+    async fn annotate(&self, target: &Target<'_>, decision: &Decision) -> Result<(), apply::Error> {
+        let wanted = &decision.objects.ingest_pod_annotations;
+        for pod in self.around.pods.values().filter(|pod| pod.role == labels::ROLE_INGEST && pod.lives()) {
+            if wanted.iter().any(|(key, text)| pod.annotations.get(key) != text.as_ref()) {
+                target.annotate_pod(&pod.name, wanted).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The ingest loaded another seed than the event's: somebody made a Secret of that name.
+fn mismatch(said: &NodeStatus, identity: &Identity) -> Option<Objection> {
+    let loaded = &said.ingest.as_ref()?.seed_fingerprint;
+    let other = !loaded.is_empty() && *loaded != keys::fingerprint(identity.seed.as_bytes());
+    other.then(|| Objection {
+        reason: reason::KEY_MATERIAL_MISMATCH,
+        message: "the ingest loaded another seed than this event's: delete the Secret whose name ends in -seed, and \
+                  the ingest's pod"
+            .into(),
+    })
+}
+
+fn not_ours(stranger: &Stranger) -> Option<Objection> {
+    let Stranger::Foreign { kind, name } = stranger else { return None };
+    let kind = kind.resource().kind;
+    Some(Objection {
+        reason: reason::NOT_OURS,
+        message: format!(
+            "there is a {kind} {name} that does not belong to this event: delete or rename it, or rename the event"
+        ),
+    })
+}
+
+/// Whether nothing may be made for the event because of it.
+fn blocks(objection: &Objection) -> bool {
+    [reason::NAME_TAKEN, reason::NOT_OURS, reason::FORBIDDEN_BY_POLICY].contains(&objection.reason)
+}
