@@ -26,17 +26,33 @@ const SECRETS_AGAIN_IN_TROUBLE: Duration = Duration::from_secs(10);
 
 /// A request that failed, and for what it was made.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to {doing}: {source}")]
+#[error("failed to {doing}: {}", said(source))]
 pub struct Error {
     doing: String,
     #[source]
     source: Box<kube::Error>,
 }
 
+/// What the API server said, without its whole answer.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}
+
 impl Error {
     /// `source` happened while `doing`.
     pub fn new(doing: impl Into<String>, source: kube::Error) -> Self {
         Self { doing: doing.into(), source: Box::new(source) }
+    }
+
+    /// The namespace is being deleted, and everything in it.
+    #[must_use]
+    pub fn is_farewell(&self) -> bool {
+        let kube::Error::Api(status) = &*self.source else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
     }
 }
 
@@ -156,9 +172,17 @@ impl Target<'_> {
                 .collect();
             requests += due.len();
             let due: Vec<_> = due.into_iter().map(|document| self.apply_one(document, around)).collect();
-            let mut done = stream::iter(due).buffer_unordered(SIDE_BY_SIDE);
-            while let Some((key, mark)) = done.try_next().await? {
-                applied.documents.insert(key, mark);
+            // All of them are finished even if one fails: half a step is done again otherwise, and may fail again.
+            let done: Vec<_> = stream::iter(due).buffer_unordered(SIDE_BY_SIDE).collect().await;
+            let mut failed = None;
+            for result in done {
+                match result {
+                    Ok((key, mark)) => drop(applied.documents.insert(key, mark)),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
         }
         let wanted: Vec<Document> = documents.iter().chain(held).cloned().collect();

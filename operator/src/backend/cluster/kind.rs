@@ -69,18 +69,14 @@ impl Kind {
     }
 
     /// Objects of one step may be applied side by side; the next step comes after all of them are there. Pods need
-    /// accounts, configuration and policies; an autoscaler needs what it scales.
+    /// accounts, configuration and policies; an autoscaler needs what it scales. A binding comes last: the API server
+    /// asks its own cache whether we hold what the Role grants, and that cache learns of the Role a moment later.
     #[must_use]
     pub const fn step(self) -> u8 {
         match self {
-            Self::ServiceAccount
-            | Self::Role
-            | Self::RoleBinding
-            | Self::ConfigMap
-            | Self::NetworkPolicy
-            | Self::Service => 0,
+            Self::ServiceAccount | Self::Role | Self::ConfigMap | Self::NetworkPolicy | Self::Service => 0,
             Self::PodDisruptionBudget | Self::Deployment => 1,
-            Self::Autoscaler => 2,
+            Self::RoleBinding | Self::Autoscaler => 2,
         }
     }
 }

@@ -146,6 +146,10 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
             memory.failures = 0;
             Ok(Action::requeue(wait))
         }
+        Err(Error::Request(error)) if error.is_farewell() => {
+            tracing::debug!(event = %key, "its namespace is being deleted");
+            Ok(Action::requeue(IN_TROUBLE))
+        }
         Err(error) => {
             memory.failures = memory.failures.saturating_add(1);
             let wait = back_off(memory.failures);
