@@ -18,6 +18,8 @@ pub struct Args {
 pub enum Command {
     /// Run the events of a Kubernetes cluster: what the chart starts.
     Operator(Box<crate::backend::cluster::OperatorOptions>),
+    /// Count who watches, and tell autoscalers and the operator: what the chart starts.
+    MetricsApi(crate::metrics_api::MetricsApiOptions),
     /// Run an event on this machine: ingest and edges as child processes.
     Local(LocalOptions),
     /// Show what would run for an event, and why.

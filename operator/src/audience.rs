@@ -1,5 +1,9 @@
 //! Who watches, over all edges of every event: what `lectern metrics-api` answers at [`PATH`] and the operator asks for.
 
+mod edge;
+pub mod fold;
+mod hls;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -9,6 +9,7 @@ pub mod backend;
 pub mod check;
 pub mod crd;
 pub mod input;
+pub mod metrics_api;
 pub mod plan;
 pub mod policy;
 pub mod render;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Operator(options) => lectern::backend::cluster::main(&options),
+        Command::MetricsApi(options) => lectern::metrics_api::main(&options),
         Command::Local(options) => lectern::backend::local::main(&options),
         Command::Plan(options) => lectern::show::main(&options),
         Command::Crd => lectern::crd::main(),

@@ -82,6 +82,12 @@ impl Load {
         self.estimate.load(Relaxed)
     }
 
+    /// Newcomers that were let in since the start.
+    #[must_use]
+    pub fn admitted(&self) -> u64 {
+        self.admitted.load(Relaxed)
+    }
+
     /// Bits per second written to viewers of late.
     #[must_use]
     pub fn egress_bits(&self) -> u64 {

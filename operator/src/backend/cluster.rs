@@ -28,7 +28,7 @@ mod turns;
 mod watch;
 mod zones;
 
-pub use options::OperatorOptions;
+pub use options::{Backend, OperatorOptions};
 
 use anyhow::{Context as _, Result};
 use ask::Asked;

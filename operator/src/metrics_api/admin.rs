@@ -1,0 +1,107 @@
+//! `/healthz`, `/readyz` and `/metrics` in the clear, for kubelets and Prometheus. Names: docs/cluster.md.
+
+use super::rounds::Outcome;
+use anyhow::{Context as _, Result};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Router, routing::get};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What Prometheus is told that this is.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Admin {
+    /// The last round.
+    pub outcome: watch::Receiver<Arc<Outcome>>,
+    /// Why no requests should come, if so.
+    pub not_ready: watch::Receiver<Option<&'static str>>,
+}
+
+/// Serves until `stop`. It listens when this returns.
+///
+/// # Errors
+/// When the address is taken.
+pub async fn serve(address: SocketAddr, admin: Admin, stop: CancellationToken) -> Result<()> {
+    let listener = TcpListener::bind(address).await;
+    let listener =
+        listener.with_context(|| format!("failed to listen on {address}; choose another with --listen-admin"))?;
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(admin);
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "failed to serve the admin port");
+        }
+    });
+    Ok(())
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    match *admin.not_ready.borrow() {
+        None => "ok\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    ([(header::CONTENT_TYPE, TEXT)], text(&admin.outcome.borrow())).into_response()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "unix milliseconds are exact in a double for 285,000 years")]
+fn text(outcome: &Outcome) -> String {
+    let Outcome { round, took, imputed, .. } = outcome;
+    let mut text = String::new();
+    let mut gauge = |name: &str, help: &str, value: f64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+    };
+    gauge(
+        "lectern_metrics_api_last_round_timestamp_seconds",
+        "When the last round over all edges ended, unix time; 0 before the first.",
+        round.ended_ms as f64 / 1_000.0,
+    );
+    gauge("lectern_metrics_api_round_duration_seconds", "How long the last round took.", took.as_secs_f64());
+    gauge(
+        "lectern_metrics_api_imputed_edges",
+        "Edges that were silent in the last round and had to be guessed.",
+        *imputed as f64,
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audience::Round;
+    use std::time::Duration;
+
+    #[test]
+    fn a_round_is_three_gauges() {
+        let outcome = Outcome {
+            round: Round { ended_ms: 1_764_028_799_500, ..Round::default() },
+            took: Duration::from_millis(120),
+            imputed: 3,
+            ..Outcome::default()
+        };
+        let text = text(&outcome);
+        let values: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            values,
+            [
+                "lectern_metrics_api_last_round_timestamp_seconds 1764028799.5",
+                "lectern_metrics_api_round_duration_seconds 0.12",
+                "lectern_metrics_api_imputed_edges 3",
+            ]
+        );
+    }
+}

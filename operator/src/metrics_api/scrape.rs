@@ -1,0 +1,81 @@
+//! Asks edges for their `/status`: all at once, with a deadline for each and for all, over connections that stay.
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
+use http::Uri;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lectern_api::node_status::NodeStatus;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Longest wait for one answer: an edge answers from memory, and a network that needs longer serves no viewers either.
+const ANSWER: Duration = Duration::from_millis(1_200);
+/// Longest round: the next one begins two seconds after this one began.
+const ROUND: Duration = Duration::from_millis(1_800);
+/// Edges that are asked at the same time. A zone of 400 edges that does not answer costs one deadline, not many.
+const AT_ONCE_MAX: usize = 512;
+/// Largest answer in bytes: 64 streams are 20 KiB. With [`AT_ONCE_MAX`] this bounds memory.
+const ANSWER_BYTES_MAX: usize = 128 << 10;
+/// A connection that was not used for three rounds belongs to an edge that is gone.
+const IDLE: Duration = Duration::from_secs(8);
+
+/// What one edge answered, and when.
+#[derive(Debug)]
+pub struct Heard {
+    /// When the answer was there.
+    pub at: Instant,
+    /// The answer.
+    pub status: NodeStatus,
+}
+
+/// Asks.
+#[derive(Clone, Debug)]
+pub struct Scraper {
+    client: Client<HttpConnector, Empty<Bytes>>,
+}
+
+impl Default for Scraper {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(ANSWER));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(1)
+            .build(connector);
+        Self { client }
+    }
+}
+
+impl Scraper {
+    /// Asks all of them, and answers in their order; None for those that were silent.
+    pub async fn ask_all(&self, admin: &[SocketAddr]) -> Vec<Option<Heard>> {
+        let end = Instant::now() + ROUND;
+        let mut all: Vec<Option<Heard>> = std::iter::repeat_with(|| None).take(admin.len()).collect();
+        let asks = stream::iter(admin.to_vec().into_iter().enumerate()).map(|(place, address)| {
+            let asked = self.clone().ask(address);
+            async move { (place, timeout_at(end.min(Instant::now() + ANSWER), asked).await.ok().flatten()) }
+        });
+        let mut answers = std::pin::pin!(asks.buffer_unordered(AT_ONCE_MAX));
+        while let Some((place, heard)) = answers.next().await {
+            all[place] = heard;
+        }
+        all
+    }
+
+    async fn ask(self, admin: SocketAddr) -> Option<Heard> {
+        let uri: Uri = format!("http://{admin}/status").parse().ok()?;
+        let answer = self.client.get(uri).await.ok()?;
+        if !answer.status().is_success() {
+            return None;
+        }
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.ok()?.to_bytes();
+        let status = serde_json::from_slice(&body).ok()?;
+        Some(Heard { at: Instant::now(), status })
+    }
+}
