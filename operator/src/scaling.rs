@@ -11,6 +11,6 @@ mod memory;
 mod policy;
 
 pub use burst::Burst;
-pub use load::{Kind, Load, demand, target, wish};
+pub use load::{Kind, Load, demand, refused_people, target, wish};
 pub use memory::Memory;
 pub use policy::{Amount, DOWN, Direction, Fleet, Rules, Step, UP, wanted};

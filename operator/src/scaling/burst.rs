@@ -22,7 +22,12 @@ pub const STEPS: i64 = 4;
 const AHEAD_S: f64 = 25.0;
 /// Over so many seconds the usual rate of joins is averaged: people who come and go all the time are no growth.
 const USUAL_S: f64 = 60.0;
-/// A raised floor is raised again only by at least this part (5 %): every raise is a write.
+/// Over so many seconds metrics-api averages joins (three rounds); people who had been refused and were let in within
+/// them are no newcomers.
+const JOINS_OVER_S: f64 = 6.0;
+/// Over so many seconds the growth of those who are refused is averaged: two rounds.
+const REFUSED_OVER_S: f64 = 4.0;
+/// A floor is raised only by more than this part (5 %) over what is asked for: every raise is a write.
 const RAISE_PART: u32 = 20;
 /// Longest text that can be a burst: `floor=4294967295 until=` and a time with nanoseconds.
 const TEXT_BYTES_MAX: usize = 64;
@@ -129,6 +134,8 @@ pub struct Sight<'a> {
     pub loads: &'a [Load],
     /// Newcomers a second over the last few rounds.
     pub joins_per_second: f64,
+    /// People who were refused in the last 15 s; they are in the loads, too.
+    pub refused: u64,
     /// Edges that viewers are sent to.
     pub ready: u32,
     /// Edges that are asked for.
@@ -137,11 +144,14 @@ pub struct Sight<'a> {
     pub max: u32,
 }
 
-/// The usual rate of joins. A lost one is an empty one, which takes what it first sees for usual.
+/// How people come: the usual rate of joins, and how fast those who are refused grow in number. A lost one is an empty
+/// one, which takes what it first sees for usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Joins {
     usual: f64,
+    refused: u64,
+    turned_away: f64,
     at_ms: Option<i64>,
 }
 
@@ -158,14 +168,13 @@ pub enum Verdict {
 
 /// One look, every round of the metrics. Call it only while the metric is there.
 pub fn look(sight: &Sight<'_>, known: Option<Burst>, joins: &mut Joins, now: Timestamp) -> Verdict {
-    let surplus = joins.surplus(sight.joins_per_second, now);
-    let expected = |load: &Load| load.ahead(surplus * AHEAD_S, sight.loads);
+    let surplus = joins.surplus(sight, now);
+    let expected = |load: &Load| load.ahead(surplus * AHEAD_S, sight);
     let outrun = sight.loads.iter().any(|load| expected(load) > u64::from(sight.ready).saturating_mul(load.capacity));
     let needed = sight.loads.iter().map(|load| Load { total: expected(load), ..*load }.needed()).max().unwrap_or(0);
     let floor = needed.min(sight.max);
-    let standing = known.map_or(0, |burst| burst.floor_at(true, now));
-    let enough = sight.desired.max(standing + standing / RAISE_PART);
-    if outrun && floor > enough {
+    let standing = known.map_or(0, |burst| burst.floor_at(true, now)).max(sight.desired);
+    if outrun && floor > standing.saturating_add(standing / RAISE_PART) {
         let until = Timestamp::from_second((now + HOLD).as_second()).unwrap_or(now);
         return Verdict::Raise(Burst { floor, until });
     }
@@ -176,34 +185,44 @@ pub fn look(sight: &Sight<'_>, known: Option<Burst>, joins: &mut Joins, now: Tim
 }
 
 impl Joins {
-    /// By how many a second newcomers are more than usual.
-    fn surplus(&mut self, rate: f64, now: Timestamp) -> f64 {
-        let rate = if rate.is_finite() { rate.max(0.0) } else { 0.0 };
+    /// By how many a second newcomers are more than usual: those who are let in, and those who are turned away. While
+    /// edges are full nobody joins, and only the latter tell of a crowd; once there is room those who waited join all at
+    /// once, and are no news.
+    fn surplus(&mut self, sight: &Sight<'_>, now: Timestamp) -> f64 {
+        let rate = if sight.joins_per_second.is_finite() { sight.joins_per_second } else { 0.0 };
+        let fresh = (rate - sight.refused as f64 / JOINS_OVER_S).max(0.0);
         let now_ms = now.as_millisecond();
         let Some(at_ms) = self.at_ms else {
-            *self = Self { usual: rate, at_ms: Some(now_ms) };
+            *self = Self { usual: fresh, refused: sight.refused, turned_away: 0.0, at_ms: Some(now_ms) };
             return 0.0;
         };
-        let surplus = (rate - self.usual).max(0.0);
-        let passed_s = (now_ms.saturating_sub(at_ms)).max(0) as f64 / 1_000.0;
-        self.usual += (rate - self.usual) * (passed_s / USUAL_S).min(1.0);
-        self.at_ms = Some(now_ms);
-        surplus
+        let surplus = (fresh - self.usual).max(0.0);
+        let passed_ms = now_ms.saturating_sub(at_ms);
+        if passed_ms > 0 {
+            let passed_s = passed_ms as f64 / 1_000.0;
+            let growth = (sight.refused as f64 - self.refused as f64) / passed_s;
+            self.turned_away += (growth - self.turned_away) * (passed_s / REFUSED_OVER_S).min(1.0);
+            self.usual += (fresh - self.usual) * (passed_s / USUAL_S).min(1.0);
+            (self.refused, self.at_ms) = (sight.refused, Some(now_ms));
+        }
+        surplus + self.turned_away.max(0.0)
     }
 }
 
 impl Load {
-    /// Its total when so many more `newcomers` watch: each is one viewer, and takes as much egress as the others do.
-    fn ahead(&self, newcomers: f64, loads: &[Self]) -> u64 {
+    /// Its total when so many more `newcomers` watch: each is one viewer, and takes as much egress as the others do. One
+    /// look expects at most twice as much as there is, or as is provided for; if more come the next one sees it.
+    fn ahead(&self, newcomers: f64, sight: &Sight<'_>) -> u64 {
         let growth = match self.kind {
             Kind::Viewers => newcomers,
             Kind::Egress => {
-                let viewers = loads.iter().find(|load| load.kind == Kind::Viewers).map_or(0, |load| load.total);
+                let viewers = sight.loads.iter().find(|load| load.kind == Kind::Viewers).map_or(0, |load| load.total);
                 if viewers == 0 { 0.0 } else { newcomers * self.total as f64 / viewers as f64 }
             }
         };
+        let most = self.total.max(u64::from(sight.desired).saturating_mul(self.capacity));
         // A float that is too large becomes the largest number.
-        self.total.saturating_add(growth as u64)
+        self.total.saturating_add((growth as u64).min(most))
     }
 }
 

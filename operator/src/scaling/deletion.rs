@@ -13,11 +13,14 @@ pub const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub const PERIOD: SignedDuration = SignedDuration::from_secs(30);
 /// Candidates at a time: what a minute of scaling down takes from a hundred edges ([`super::DOWN`]).
 pub const CANDIDATES_MAX: usize = 10;
-/// The cost of the first candidate; each further one costs 1 more. A band that nobody else is likely to use: a cost
-/// outside it is somebody else's and stays.
+/// The lowest cost that is given. A band that nobody else is likely to use: a cost outside it is somebody else's and
+/// stays.
 const FIRST: i32 = -2_000;
 /// Our costs.
-const OURS: std::ops::Range<i32> = FIRST..FIRST + CANDIDATES_MAX as i32;
+const OURS: std::ops::Range<i32> = FIRST..-1_000;
+/// An edge that has a cost already is taken for emptier than it is by this part (a quarter): viewers come and go all the
+/// time, and not every one of them is worth two writes.
+const KEPT_PART: u64 = 4;
 
 /// One edge as far as this matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +57,30 @@ pub fn changes(edges: &[Edge<'_>], wish: u32, last: Option<Timestamp>, now: Time
         return Vec::new();
     }
     let chosen = candidates(edges, wish);
-    let cost_of = |name: &str| {
-        let rank = chosen.iter().position(|candidate| candidate.name == name)?;
-        i32::try_from(rank).ok().map(|rank| FIRST + rank)
-    };
+    let costs = costs(&chosen);
+    let cost_of = |name: &str| costs.iter().find(|(candidate, _)| *candidate == name).map(|(_, cost)| *cost);
     // One that is ending anyway, or that somebody else has a say about, is left alone.
-    let open = edges.iter().filter(|edge| !edge.ending && edge.cost.is_none_or(|cost| OURS.contains(&cost)));
+    let open = edges.iter().filter(|edge| !edge.ending && is_free(edge));
     open.filter_map(|edge| {
         let cost = cost_of(edge.name);
         (cost != edge.cost).then(|| Change { name: edge.name.to_owned(), cost })
     })
     .collect()
+}
+
+/// Rising costs in the order of the candidates. Who has a cost keeps it where that is possible.
+fn costs<'a>(chosen: &[&Edge<'a>]) -> Vec<(&'a str, i32)> {
+    let rising = |keep: bool| {
+        let mut next = OURS.start;
+        chosen.iter().map(move |edge| {
+            let cost = edge.cost.filter(|cost| keep && *cost >= next).unwrap_or(next);
+            next = cost + 1;
+            (edge.name, cost)
+        })
+    };
+    let kept: Vec<_> = rising(true).collect();
+    // They only ever move up, until the band is used up.
+    if kept.iter().all(|(_, cost)| OURS.contains(cost)) { kept } else { rising(false).collect() }
 }
 
 /// The next few that may go, the first one first: always the emptiest edge of the zone that has most edges then.
@@ -81,13 +97,20 @@ pub fn candidates<'e, 'a>(edges: &'e [Edge<'a>], wish: u32) -> Vec<&'e Edge<'a>>
         let next = left.iter().enumerate().filter(|(_, edge)| is_free(edge)).min_by_key(|(_, edge)| {
             let crowded = |counts: &BTreeMap<_, usize>, place| counts.get(&place).copied().unwrap_or(0);
             let (zone, node) = (crowded(&zones, edge.zone), crowded(&nodes, edge.node));
-            // Unknown is no reason to take an edge for empty.
-            (usize::MAX - zone, edge.viewers.unwrap_or(u64::MAX), usize::MAX - node, edge.name)
+            (usize::MAX - zone, edge.emptiness(), usize::MAX - node, edge.name)
         });
         let Some((index, _)) = next else { break };
         chosen.push(left.swap_remove(index));
     }
     chosen
+}
+
+impl Edge<'_> {
+    /// What its viewers count here. Unknown is no reason to take an edge for empty.
+    fn emptiness(&self) -> u64 {
+        let viewers = self.viewers.unwrap_or(u64::MAX);
+        if self.cost.is_some_and(|cost| OURS.contains(&cost)) { viewers - viewers / KEPT_PART } else { viewers }
+    }
 }
 
 /// Nobody else has a say about it.
@@ -180,6 +203,22 @@ mod tests {
         );
         let clear = changes(&edges, 6, None, at(60));
         assert!(clear.len() == 2 && clear.iter().all(|change| change.cost.is_none()), "{clear:?}");
+    }
+
+    #[test]
+    fn who_has_a_cost_keeps_it_while_others_come_and_go() {
+        let with = |name, viewers, cost| Edge { cost, ..edge(name, "a", viewers) };
+        let others = |viewers| {
+            let known = [with("a", 10, Some(FIRST + 3)), with("b", viewers, None), with("c", 20, Some(FIRST + 4))];
+            [known.as_slice(), &[with("d", 100, None), with("e", 100, None)]].concat()
+        };
+        let change = |name: &str, cost| Change { name: name.into(), cost };
+        assert!(changes(&others(16), 3, None, at(0)).is_empty(), "a few viewers less are not worth a write");
+        assert_eq!(changes(&others(16), 2, None, at(0)), [change("b", Some(FIRST + 5))]);
+        assert_eq!(changes(&others(1), 3, None, at(0)), [change("b", Some(FIRST)), change("c", None)]);
+        let last = [with("a", 10, Some(OURS.end - 1)), with("b", 90, None), with("c", 200, None)];
+        let again = changes(&last, 1, None, at(0));
+        assert_eq!(again.iter().map(|change| change.cost).collect::<Vec<_>>(), [Some(FIRST), Some(FIRST + 1)]);
     }
 
     #[test]

@@ -39,6 +39,37 @@ pub fn demand(viewers: u64, refused: u64, schedule_floor: u32, target: u64) -> u
     viewers.saturating_add(refused).max(u64::from(schedule_floor).saturating_mul(target))
 }
 
+/// How many people were refused, as far as edges can tell that each know only their own: `distinct` newcomers, added up
+/// over the edges, who were refused so many `times`, at so many `edges` that refused anybody at all.
+///
+/// Who tries again is at another edge each time and is a different newcomer to each of them. Of `k` tries at random
+/// among `n` edges `n (1 − (1 − 1/n)^k)` meet a new one; the `k` that explains the ratio of distinct to times gives the
+/// people. Without times (an edge of an older release) everybody is taken to have tried once.
+#[must_use]
+pub fn refused_people(distinct: u64, times: u64, edges: u32) -> u64 {
+    if times <= distinct {
+        return distinct;
+    }
+    let (ratio, edges) = (distinct as f64 / times as f64, f64::from(edges.max(1)));
+    let (mut missed, mut before) = (1.0, 1.0);
+    let mut tries = f64::from(TRIES_MAX);
+    for count in 1..=TRIES_MAX {
+        missed *= 1.0 - 1.0 / edges;
+        let share = edges * (1.0 - missed) / f64::from(count);
+        if share <= ratio {
+            // Between two whole numbers of tries: people differ.
+            let part = if before > share { (before - ratio) / (before - share) } else { 1.0 };
+            tries = f64::from(count) - 1.0 + part.clamp(0.0, 1.0);
+            break;
+        }
+        before = share;
+    }
+    ((times as f64 / tries.max(1.0)) as u64).min(distinct)
+}
+
+/// Tries of one person in the 15 s that a refusal counts: two a second would be an impatient player.
+const TRIES_MAX: u32 = 30;
+
 /// As many edges as `loads` need where `existing` exist: the larger wish counts, and what is too little to act on
 /// changes nothing. None where nothing is known.
 #[must_use]
@@ -95,6 +126,22 @@ mod tests {
     fn the_schedule_counts_as_people_who_are_expected() {
         assert_eq!((demand(50, 20, 0, 100), demand(50, 20, 8, 100), demand(900, 20, 8, 100)), (70, 800, 920));
         assert_eq!((target(1_500, 70), target(1, 70)), (1_050, 1));
+    }
+
+    #[test]
+    fn who_tries_at_many_edges_is_one_person() {
+        // (edges, tries of each of 1,000 people, distinct newcomers that the edges know together)
+        let table = [(1, 1, 1_000), (1, 15, 1_000), (8, 15, 6_921), (80, 15, 13_757), (80, 1, 1_000), (8, 3, 2_641)];
+        for (edges, tries, distinct) in table {
+            let people = refused_people(distinct, 1_000 * tries, edges);
+            assert!((930..=1_070).contains(&people), "{people} for {edges} edges and {tries} tries");
+        }
+        assert_eq!(refused_people(700, 0, 8), 700, "an edge that does not tell how often");
+        assert_eq!(
+            (refused_people(0, 0, 0), refused_people(0, 100, 3), refused_people(u64::MAX, 1, 3)),
+            (0, 0, u64::MAX)
+        );
+        assert!(refused_people(10, u64::MAX, 3) <= 10);
     }
 
     #[test]

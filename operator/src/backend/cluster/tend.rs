@@ -80,6 +80,7 @@ impl Look<'_> {
         let sight = burst::Sight {
             loads,
             joins_per_second: audience.joins_per_second,
+            refused: audience.refused,
             ready: u32::try_from(ready).unwrap_or(u32::MAX),
             desired: self.seen.edges.as_ref().map_or(0, |edges| edges.desired),
             max: self.event.edges.max,

@@ -12,12 +12,12 @@ fn viewers(total: u64) -> Load {
 }
 
 fn sight(loads: &[Load], joins_per_second: f64, ready: u32) -> Sight<'_> {
-    Sight { loads, joins_per_second, ready, desired: ready, max: 40 }
+    Sight { loads, joins_per_second, refused: 0, ready, desired: ready, max: 40 }
 }
 
 /// Joins of 10 a second are usual.
 fn usual() -> Joins {
-    Joins { usual: 10.0, at_ms: Some(at(0).as_millisecond()) }
+    Joins { usual: 10.0, at_ms: Some(at(0).as_millisecond()), ..Joins::default() }
 }
 
 #[test]
@@ -32,7 +32,8 @@ fn a_crowd_that_outruns_the_autoscaler_raises_the_floor_for_two_minutes() {
         ("full edges", 5_001, 10.0, 5, Some((8, 120))),
         ("many newcomers", 3_500, 110.0, 5, Some((9, 120))),
         ("newcomers for whom there is room", 1_000, 110.0, 5, None),
-        ("a very large crowd", 3_500, 1e9, 5, Some((40, 120))),
+        ("a very large crowd", 3_500, 1e9, 5, Some((13, 120))),
+        ("more than max allows", 35_000, 1e9, 5, Some((40, 120))),
         ("max is asked for already", 60_000, 10.0, 40, None),
         ("a number that is none", 3_500, f64::NAN, 5, None),
     ];
@@ -50,6 +51,26 @@ fn people_who_come_and_go_all_the_time_are_no_burst() {
     }
     let loads = [viewers(3_000)];
     assert!(matches!(look(&sight(&loads, 700.0, 4), None, &mut joins, at(600)), Verdict::Raise(_)));
+}
+
+#[test]
+fn a_crowd_before_full_edges_is_known_by_those_who_are_turned_away() {
+    let mut joins = usual();
+    let loads = |refused: u64| [viewers(5_000 + refused)];
+    let refused = |refused| Sight { loads: &[], refused, ..sight(&[], 0.0, 5) };
+    let (early, late) = (loads(100), loads(500));
+    assert_eq!(look(&Sight { loads: &early, desired: 9, ..refused(100) }, None, &mut joins, at(1)), Verdict::Keep);
+    // 400 more in two seconds, half of which counts at once: 25 s of that are 2,812 people.
+    let verdict = look(&Sight { loads: &late, desired: 9, ..refused(500) }, None, &mut joins, at(3));
+    assert_eq!(verdict, Verdict::Raise(Burst { floor: 12, until: at(123) }));
+}
+
+#[test]
+fn people_who_waited_and_are_let_in_are_no_newcomers() {
+    let loads = [viewers(12_000)];
+    let let_in = |refused| Sight { refused, desired: 18, ready: 11, ..sight(&loads, 1_000.0, 11) };
+    assert_eq!(look(&let_in(6_000), None, &mut Joins { refused: 6_000, ..usual() }, at(2)), Verdict::Keep);
+    assert!(matches!(look(&let_in(0), None, &mut usual(), at(2)), Verdict::Raise(_)));
 }
 
 #[test]
@@ -136,7 +157,7 @@ proptest! {
         total: u64, joins: f64, ready in 0_u32..2_000, desired in 0_u32..2_000, max in 1_u32..1_000,
     ) {
         let loads = [viewers(total)];
-        let sight = Sight { loads: &loads, joins_per_second: joins, ready, desired, max };
+        let sight = Sight { loads: &loads, joins_per_second: joins, refused: 0, ready, desired, max };
         if let Verdict::Raise(burst) = look(&sight, None, &mut usual(), at(2)) {
             prop_assert!(burst.floor <= max && burst.floor > desired);
         }
