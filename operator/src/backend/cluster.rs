@@ -50,8 +50,8 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Events that are looked at side by side.
-const SIDE_BY_SIDE: u16 = 8;
+/// Events that are looked at side by side. More would not make an API server faster that is busy with these.
+const SIDE_BY_SIDE: u16 = 4;
 /// What happens to an event within this time is looked at once.
 const TOGETHER: Duration = Duration::from_millis(100);
 /// How long looks that are under way may take after SIGTERM.

@@ -4,7 +4,7 @@
 use super::cache::Surroundings;
 use super::document::{Document, superfluous};
 use super::kind::Kind;
-use super::seen::Owner;
+use super::seen::{self, Owner};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
@@ -19,10 +19,6 @@ pub const MANAGER: &str = "lectern";
 pub const SCALING_MANAGER: &str = "lectern-scaling";
 /// Requests of one event that are under way at the same time.
 const SIDE_BY_SIDE: usize = 6;
-/// Secrets cannot be looked at: so often they are created again, in case somebody deleted one. While something is not
-/// ready that may be why.
-const SECRETS_AGAIN: Duration = Duration::from_secs(300);
-const SECRETS_AGAIN_IN_TROUBLE: Duration = Duration::from_secs(10);
 
 /// A request that failed, and for what it was made.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +66,7 @@ struct Mark {
     hash: String,
     /// What the API server called that state.
     version: String,
-    /// The fingerprint of that state, once a watch has shown it.
+    /// The fingerprint of that state; if the answer did not tell, once a watch has shown it.
     print: Option<u64>,
 }
 
@@ -205,7 +201,8 @@ impl Target<'_> {
         let done = self.api(document.kind).patch(&document.name, &params, &Patch::Apply(value)).await;
         let done = done.map_err(|error| Error::new(format!("apply {}", named(document)), error))?;
         let version = done.resource_version().unwrap_or_default();
-        Ok((key, Mark { hash: document.hash.clone(), version, print: None }))
+        let print = seen::answer(document.kind, &done).map(|seen| seen.print);
+        Ok((key, Mark { hash: document.hash.clone(), version, print }))
     }
 
     async fn delete(&self, kind: Kind, name: &str, uid: &str) -> Result<(), Error> {
@@ -220,19 +217,26 @@ impl Target<'_> {
         }
     }
 
-    /// Creates the Secrets that may not be there. One that is there already answers 409 without its content.
+    /// Creates the Secrets that may not be there, if that was not done within `again`: they cannot be looked at, and
+    /// somebody may have deleted one. One that is there already answers 409 without its content.
     ///
     /// # Errors
     /// The first that could neither be created nor was there.
-    pub async fn create_secrets(&self, secrets: &[Secret], trouble: bool, applied: &mut Applied) -> Result<(), Error> {
+    pub async fn create_secrets(
+        &self,
+        secrets: &[Secret],
+        again: Duration,
+        applied: &mut Applied,
+    ) -> Result<(), Error> {
         let names: Vec<String> = secrets.iter().map(Secret::name_any).collect();
-        let again = if trouble { SECRETS_AGAIN_IN_TROUBLE } else { SECRETS_AGAIN };
-        if names == applied.secrets && applied.secrets_at.is_some_and(|at| at.elapsed() < again) {
-            return Ok(());
-        }
-        let created: Vec<_> = secrets.iter().map(|secret| self.create_secret(secret)).collect();
+        let recent = applied.secrets_at.is_some_and(|at| at.elapsed() < again);
+        let due = secrets.iter().filter(|secret| !recent || !applied.secrets.contains(&secret.name_any()));
+        let created: Vec<_> = due.map(|secret| self.create_secret(secret)).collect();
         stream::iter(created).buffer_unordered(SIDE_BY_SIDE).try_collect::<()>().await?;
-        (applied.secrets, applied.secrets_at) = (names, Some(Instant::now()));
+        applied.secrets = names;
+        if !recent {
+            applied.secrets_at = Some(Instant::now());
+        }
         Ok(())
     }
 

@@ -7,10 +7,13 @@ use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+
+/// Bounds of the buckets in seconds, with the bar of 100 ms among them.
+const DURATIONS_S: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
 
 /// What failed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,8 +77,7 @@ impl Default for Metrics {
             registry: Registry::default(),
             leader: Gauge::default(),
             reconciles: Counter::default(),
-            // 1 ms to 8 s: the bar is 100 ms.
-            duration: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            duration: Histogram::new(DURATIONS_S),
             watch_restarts: Counter::default(),
             errors: Family::default(),
             phases: Family::default(),

@@ -37,8 +37,10 @@ pub type Guarded = DeserializeGuard<LiveEvent>;
 const LONGEST: Duration = Duration::from_secs(30);
 /// An event is looked at this often even if nothing happens.
 const AT_REST: Duration = Duration::from_secs(300);
-/// And this often while something is in its way.
+/// And this often when something has come in its way; the longer that lasts, the less often.
 const IN_TROUBLE: Duration = Duration::from_secs(10);
+/// What lasts is looked at after each fifth of its time: a thousand events whose image is missing are no load.
+const TROUBLE_PART: u32 = 5;
 /// What is left of a deleted event of the same name is gone in about this time.
 const LEFTOVER: Duration = Duration::from_secs(1);
 /// After a failure an event waits, twice as long each time.
@@ -85,6 +87,19 @@ pub struct Memory {
     scaling: scaling::Memory,
     tending: tend::Memory,
     failures: u32,
+    trouble_since: Option<Instant>,
+}
+
+impl Memory {
+    /// How long to wait while something is in the event's way, or not.
+    fn patience(&mut self, trouble: bool) -> Duration {
+        if !trouble {
+            self.trouble_since = None;
+            return AT_REST;
+        }
+        let since = self.trouble_since.get_or_insert_with(Instant::now);
+        (since.elapsed() / TROUBLE_PART).clamp(IN_TROUBLE, AT_REST)
+    }
 }
 
 /// Why a look failed.
@@ -215,12 +230,13 @@ async fn accepted(
     let mut seen = case.snapshot(memory);
     let mut decision = case.decide(&mut seen)?;
     let mut wait = AT_REST;
+    let mut trouble = false;
     if !event.paused {
         match case.obstacle(&decision, &mut seen, memory).await? {
             Obstacle::Leftover => return Ok(LEFTOVER),
             Obstacle::Objection => {
                 decision = case.decide(&mut seen)?;
-                wait = IN_TROUBLE;
+                trouble = true;
             }
             Obstacle::None => wait = wait.min(case.carry_out(&decision, &seen, memory).await?),
         }
@@ -230,9 +246,8 @@ async fn accepted(
     let status = crate::plan::status::of(event, plan, &seen, previous.as_ref(), case.now);
     let bounds = (plan.edges.replicas.min, plan.edges.replicas.max);
     let later = report(context, key, &status, bounds, previous.as_ref(), memory).await?;
-    if status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status != "True") {
-        wait = wait.min(IN_TROUBLE);
-    }
+    trouble |= status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status != "True");
+    wait = wait.min(memory.patience(trouble));
     let next = [plan.look_again, later].into_iter().flatten().min();
     Ok(next.map_or(wait, |next| until(next, case.now).min(wait)))
 }

@@ -5,13 +5,16 @@ mod pod;
 
 pub use pod::PodSeen;
 
+use super::kind::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::DynamicObject;
 use lectern_api::labels;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// On Deployments: hash of the pod template that was applied. The template that the API server shows has defaults
@@ -148,6 +151,27 @@ pub fn autoscaler(autoscaler: &HorizontalPodAutoscaler) -> ObjectSeen {
         burst: annotation(&autoscaler.metadata, labels::BURST),
     };
     object(&autoscaler.metadata, &autoscaler.spec, Detail::Autoscaler(seen))
+}
+
+/// The compact form of what the API server answered to an apply: the same that the watch will show. None if the answer
+/// cannot be read.
+#[must_use]
+pub fn answer(kind: Kind, answer: &DynamicObject) -> Option<ObjectSeen> {
+    match kind {
+        Kind::Service => read(answer).map(|seen| service(&seen)),
+        Kind::Deployment => read(answer).map(|seen| deployment(&seen)),
+        Kind::Autoscaler => read(answer).map(|seen| autoscaler(&seen)),
+        Kind::ServiceAccount
+        | Kind::Role
+        | Kind::RoleBinding
+        | Kind::ConfigMap
+        | Kind::NetworkPolicy
+        | Kind::PodDisruptionBudget => Some(metadata(&answer.metadata)),
+    }
+}
+
+fn read<K: DeserializeOwned>(answer: &DynamicObject) -> Option<K> {
+    serde_json::to_value(answer).and_then(serde_json::from_value).ok()
 }
 
 fn object(meta: &ObjectMeta, content: &impl Serialize, detail: Detail) -> ObjectSeen {
