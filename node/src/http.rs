@@ -1,7 +1,8 @@
 //! The HTTP port of an edge: HLS and HTTP-FLV.
 //!
 //! Answers come from a snapshot of the stream that one task replaces when something changes; a request takes no lock
-//! and renders nothing. Bodies are the shared bytes of the snapshot and go to the socket in one vectored write.
+//! and renders nothing. Bodies are the shared bytes of the snapshot and go to the socket in one vectored write; segments are
+//! sent by the kernel from where it holds them.
 
 use crate::edge::hub::Hub;
 use crate::viewers::Shards;
@@ -22,6 +23,7 @@ mod reply;
 mod route;
 mod serve;
 mod snapshot;
+mod stored;
 mod waiting;
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 mod admission;
 mod codec;
 mod connection;
+pub(crate) mod lanes;
 mod listener;
 mod measure;
 mod publisher;

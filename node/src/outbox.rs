@@ -1,6 +1,6 @@
 //! What waits to be written to one connection: whole messages in order, bodies by reference, written vectored.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use lectern_media::relay::{self, RelayMessage};
 use lectern_media::rtmp::chunk;
 use lectern_media::rtmp::message::{csid, kind, kind_of};
@@ -10,11 +10,11 @@ use std::io::{self, IoSlice};
 use tokio::net::TcpStream;
 
 /// Pieces given to one system call. The kernel takes 1,024; beyond some dozens nothing is gained.
-const PIECES_MAX: usize = 128;
+const PIECES_MAX: usize = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     pieces: VecDeque<Bytes>,
     bytes: usize,
 }
@@ -70,8 +70,13 @@ impl Outbox {
     /// What the system says. A full socket is none.
     pub(crate) fn try_flush(&mut self, socket: &TcpStream) -> io::Result<()> {
         while !self.pieces.is_empty() {
-            let slices: Vec<IoSlice<'_>> = self.pieces.iter().take(PIECES_MAX).map(|p| IoSlice::new(p)).collect();
-            match socket.try_write_vectored(&slices) {
+            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            match socket.try_write_vectored(&slices[..count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -92,6 +97,52 @@ impl Outbox {
                 self.pieces.pop_front();
             }
         }
+    }
+}
+
+/// Whole messages in one piece, for many connections that write the same. Peers were told a chunk size that no message
+/// exceeds.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    bytes: BytesMut,
+}
+
+impl Batch {
+    /// Before each body.
+    pub(crate) const HEADER_BYTES_MAX: usize = chunk::HEADER_BYTES_MAX;
+    /// Room for a relay message of a usual length: marks have some hundred bytes.
+    pub(crate) const MESSAGE_BYTES: usize = 1 << 10;
+
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: BytesMut::with_capacity(bytes) }
+    }
+
+    /// As [`Outbox::put_relay`].
+    pub(crate) fn put_relay(&mut self, stream_id: u32, message: &RelayMessage) {
+        self.put(kind::DATA, stream_id, 0, &relay::encode(message));
+    }
+
+    /// As [`Outbox::put_media`].
+    #[allow(clippy::cast_possible_truncation, reason = "RTMP time wraps")]
+    pub(crate) fn put_media(&mut self, stream_id: u32, track: Track, t_ms: u64, body: &Bytes) {
+        self.put(kind_of(track), stream_id, t_ms as u32, body);
+    }
+
+    pub(crate) fn finish(self) -> Bytes {
+        self.bytes.freeze()
+    }
+
+    fn put(&mut self, kind: u8, stream_id: u32, timestamp: u32, body: &[u8]) {
+        chunk::put_header(&mut self.bytes, csid::of(kind), kind, stream_id, timestamp, body.len());
+        self.bytes.put_slice(body);
+    }
+}
+
+#[cfg(test)]
+impl Outbox {
+    /// Everything that waits.
+    pub(crate) fn gathered(&self) -> Vec<u8> {
+        self.pieces.iter().flatten().copied().collect()
     }
 }
 

@@ -9,6 +9,7 @@ use lectern_api::node_config::Peer;
 use lectern_api::node_status::RelayStatus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -47,7 +48,7 @@ impl Relays {
             let status = by_peer.entry(*peer).or_default();
             status.peer = peer.to_string();
             status.streams.insert(stream.clone(), state.open);
-            status.lag_ms = status.lag_ms.max(state.position.map_or(0, |position| lag(stream, position)));
+            status.lag_ms = status.lag_ms.max(state.position.map_or(0, |at| lag(stream, at.load(Relaxed))));
             status.error = state.error.or(status.error.take());
         }
         by_peer.into_values().collect()

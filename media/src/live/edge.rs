@@ -242,6 +242,11 @@ impl Edge {
         self.fetches.next_wake().map_or(beat, |at| at.min(beat))
     }
 
+    /// The caller holds the bytes of this segment in memory of its own from now on: these are the same, and ours go.
+    pub fn moved(&mut self, name: SegmentName, bytes: Bytes) {
+        self.store.moved(name, bytes);
+    }
+
     /// The next thing to do, until there is none.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()

@@ -5,7 +5,7 @@ mod reader;
 mod writer;
 
 pub use reader::{ChunkError, Reader};
-pub use writer::{HEADER_BYTES_MAX, header, serialise};
+pub use writer::{HEADER_BYTES_MAX, header, put_header, serialise};
 
 pub use super::limits::ChunkLimits as Limits;
 

@@ -175,10 +175,15 @@ impl Driver {
         }
     }
 
-    fn show(&self, view: Arc<View>) {
+    fn show(&mut self, view: Arc<View>) {
         let over = view.ledger.life != Life::Open && view.open.is_none();
         let now_ms = self.hub.clock.now_ms();
-        self.stream.publish(Snapshot::next(&self.stream.snapshot.load(), view, now_ms));
+        let before = self.stream.snapshot.load_full();
+        let snapshot = Snapshot::next(&before, view, now_ms);
+        for (name, segment) in snapshot.segments.iter().filter(|(name, _)| !before.segments.contains_key(name)) {
+            self.machine.moved(*name, segment.data.bytes.clone());
+        }
+        self.stream.publish(snapshot);
         if over && self.stream.ring.is_live() {
             self.stream.ring.end();
         }

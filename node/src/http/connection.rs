@@ -5,16 +5,18 @@
 
 use super::body::Body;
 use super::snapshot::Segment;
+use super::stored::Stored;
 use crate::counting::Protocol;
 use crate::edge::hub::Hub;
 use bytes::Bytes;
+use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// From the first byte of a request head to its last (design section 9): longer is a slow loris.
@@ -126,6 +128,13 @@ impl Connection {
         self.retired.load(Relaxed)
     }
 
+    /// The file of the segment that is being sent, and where in it `part` lies.
+    fn stored(&self, part: &[u8]) -> Option<(Arc<Stored>, usize)> {
+        let sending = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = sending.as_ref()?.stored.as_ref()?;
+        Some((Arc::clone(stored), stored.position_of(part)?))
+    }
+
     fn read(&self) {
         if self.multiplexed {
             self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
@@ -205,6 +214,45 @@ impl Watched {
         Self { stream, already_read, connection }
     }
 
+    /// One system call on the socket, when it takes something.
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_io(Interest::WRITABLE, || send(&self.stream)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// An answer's head, if there is one, and what follows it, a part of a stored segment.
+    fn poll_send_stored(
+        &self,
+        cx: &mut Context<'_>,
+        head: Option<&[u8]>,
+        part: &[u8],
+        (stored, position): (&Stored, usize),
+    ) -> Poll<io::Result<usize>> {
+        let mut sent = 0;
+        if let Some(head) = head {
+            // It waits in the kernel for what follows at once.
+            sent = ready!(self.poll_send(cx, |socket| SockRef::from(socket).send_with_flags(head, libc::MSG_MORE)))?;
+            if sent < head.len() {
+                return Poll::Ready(Ok(sent));
+            }
+        }
+        match self.poll_send(cx, |socket| stored.send(socket, position, part.len())) {
+            Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(sent + bytes)),
+            // An error, or a full socket, is found by the next write.
+            _ if sent > 0 => Poll::Ready(Ok(sent)),
+            other => other,
+        }
+    }
+
     fn note(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
             Poll::Ready(Ok(bytes)) => self.connection.wrote(*bytes),
@@ -242,7 +290,16 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let (head, part) = match bufs {
+            [part] => (None, part),
+            [head, part, ..] if self.connection.stored(head).is_none() => (Some(&**head), part),
+            [part, ..] => (None, part),
+            [] => return Poll::Ready(Ok(0)),
+        };
+        let result = match self.connection.stored(part) {
+            Some((stored, position)) => self.poll_send_stored(cx, head, part, (&stored, position)),
+            None => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+        };
         self.note(result)
     }
 

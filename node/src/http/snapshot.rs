@@ -1,6 +1,7 @@
 //! What HTTP answers from: one immutable snapshot of a stream, with everything that can be made ready before a request
 //! comes. A request loads it, and takes no lock.
 
+use super::stored::Stored;
 use super::waiting::{HOLD_MS_MAX, HOLD_TARGETS};
 use crate::counting::Fetches;
 use bytes::Bytes;
@@ -74,6 +75,8 @@ pub struct Segment {
     pub entry: Entry,
     /// Its bytes and validators.
     pub data: Encoded,
+    /// The same bytes as a file that can be sent; `None` where the system has no such files.
+    pub stored: Option<Arc<Stored>>,
     /// Who fetched it.
     pub fetches: Fetches,
 }
@@ -83,7 +86,10 @@ impl Segment {
     #[must_use]
     pub fn new(entry: Entry, bytes: Bytes, now_ms: u64) -> Self {
         let etag = format!("\"{}\"", entry.hash);
-        Self { entry, data: Encoded::new(bytes, &etag), fetches: Fetches::new(now_ms) }
+        let stored =
+            Stored::new(&bytes).inspect_err(|error| tracing::debug!(%error, "a segment stays on the heap")).ok();
+        let bytes = stored.as_ref().map_or(bytes, |stored| stored.bytes());
+        Self { entry, data: Encoded::new(bytes, &etag), stored, fetches: Fetches::new(now_ms) }
     }
 }
 

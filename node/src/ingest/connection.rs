@@ -11,12 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The application that encoders publish to (design section 2).
 pub const PUBLISH_APP: &str = "live";
 /// Read at once from a publisher. A frame of a usual stream fits; larger ones take a few reads.
 const READ_BYTES: usize = 64 << 10;
+/// What a publisher sends is taken in pieces of this time, each of which goes on to every edge in one write (design
+/// section 4.9): a frame at 25 a second. What fills the buffer is taken at once.
+const MERGE: Duration = Duration::from_millis(40);
 /// Read at once from somebody who has shown no key yet: there may be thousands.
 const READ_BYTES_WAITING: usize = 4 << 10;
 /// A peer that takes none of the few bytes we send for this long is gone (design section 9).
@@ -81,6 +85,7 @@ impl Connection {
     async fn pump(&mut self, socket: &mut TcpStream) -> anyhow::Result<String> {
         let evicted = self.waiting.as_ref().map_or_else(CancellationToken::new, |w| w.evicted());
         let mut buffer = BytesMut::new();
+        let mut read_at = Instant::now();
         loop {
             let Drained { deadline_ms, closed } = self.drain(socket).await?;
             if let Some(reason) = closed {
@@ -88,15 +93,22 @@ impl Connection {
                 return Ok(reason);
             }
             let clock = self.ingest.clock();
-            let pause_ms = self.ahead_ms.saturating_sub(AHEAD_MS_MAX).min(AHEAD_PAUSE_MS_MAX);
+            let ahead_ms = self.ahead_ms.saturating_sub(AHEAD_MS_MAX).min(AHEAD_PAUSE_MS_MAX);
+            if ahead_ms > 0 {
+                read_at = Instant::now() + Duration::from_millis(ahead_ms);
+            }
+            let pausing = matches!(self.phase, Phase::Publishing { .. }) && read_at > Instant::now();
             let read_bytes = if self.waiting.is_some() { READ_BYTES_WAITING } else { READ_BYTES };
             if buffer.capacity() < read_bytes / 4 {
                 buffer.reserve(read_bytes);
             }
             tokio::select! {
-                read = socket.read_buf(&mut buffer), if pause_ms == 0 => {
+                read = socket.read_buf(&mut buffer), if !pausing => {
                     let count = read.context("failed to read from the publisher")?;
                     let now_ms = clock.now_ms();
+                    if buffer.len() < buffer.capacity() {
+                        read_at = Instant::now() + MERGE;
+                    }
                     if count == 0 {
                         self.session.handle_end();
                     } else {
@@ -104,7 +116,7 @@ impl Connection {
                         let _ = self.session.handle_bytes(now_ms, buffer.split().freeze());
                     }
                 }
-                () = tokio::time::sleep(Duration::from_millis(pause_ms)), if pause_ms > 0 => self.flush(),
+                () = tokio::time::sleep_until(read_at), if pausing => {}
                 () = clock.until(deadline_ms) => {
                     self.session.handle_timeout(clock.now_ms());
                 }

@@ -1,8 +1,9 @@
 //! One stream at the ingest: the pure [`live::Ingest`] under a short lock, and who waits for it.
 //!
-//! Publishers, links and forwards call in; a driver task per stream moves its time on and tells readers of the ring, at
-//! most once in [`MERGE`], that there is more. No lock is held across an await.
+//! Publishers, links and forwards call in; whoever appends to the ring gives it to the links that have caught up (`lanes`)
+//! and tells other readers that there is more. A driver task per stream moves its time on. No lock is held across an await.
 
+use super::lanes::{Lane, Lanes};
 use super::publisher::{self, Publisher};
 use super::takeover::{Decision, Takeovers};
 use crate::clock::Clock;
@@ -18,12 +19,9 @@ use lectern_media::track::{Track, TrackSet};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Messages for the relays are merged for this long into one write (design section 4.9).
-pub const MERGE: Duration = Duration::from_millis(20);
 /// A refused publisher is reported for this long.
 const REFUSAL_SHOWN_MS: u64 = 60_000;
 /// Longest target duration in milliseconds (design section 4.4).
@@ -83,7 +81,9 @@ pub struct Stream {
     name: String,
     clock: Clock,
     state: Mutex<State>,
-    changed: Notify,
+    /// The time at which the driver has to move on is another.
+    rescheduled: Notify,
+    lanes: Lanes,
     position: watch::Sender<Seq>,
     removed: CancellationToken,
 }
@@ -96,6 +96,10 @@ struct State {
     /// When and why a publisher was last refused.
     refusal: Option<(u64, String)>,
     idle_since_ms: Option<u64>,
+    /// What the driver waits for.
+    wake_ms: Option<u64>,
+    /// Up to here readers of the ring were told.
+    told: Seq,
     segment_ms: u64,
     max_bitrate: u64,
     /// Bytes of audio and video that publishers sent.
@@ -116,6 +120,8 @@ impl Stream {
             takeovers: Takeovers::default(),
             refusal: None,
             idle_since_ms: Some(now_ms),
+            wake_ms: None,
+            told: 0,
             segment_ms: config.hls.segment_ms,
             max_bitrate: config.max_bitrate,
             received_bytes: 0,
@@ -125,7 +131,8 @@ impl Stream {
             name: name.to_owned(),
             clock,
             state: Mutex::new(state),
-            changed: Notify::new(),
+            rescheduled: Notify::new(),
+            lanes: Lanes::default(),
             position,
             removed: CancellationToken::new(),
         })
@@ -293,6 +300,16 @@ impl Stream {
         self.lock().live.ring().end()
     }
 
+    /// From now on this link gets what is appended as soon as it has caught up.
+    pub fn join(&self, lane: Arc<Lane>) {
+        self.lanes.join(lane);
+    }
+
+    /// Undoes [`Stream::join`].
+    pub fn leave(&self, lane: &Arc<Lane>) {
+        self.lanes.leave(lane);
+    }
+
     /// Milliseconds of media between `from` and the end of the ring.
     #[must_use]
     pub fn lag_ms(&self, from: Seq) -> u64 {
@@ -353,19 +370,17 @@ impl Stream {
         status
     }
 
-    /// Moves the stream's time on and tells readers of growth, until `shutdown`.
+    /// Moves the stream's time on until `shutdown`.
     pub async fn drive(self: Arc<Self>, shutdown: CancellationToken) {
         loop {
-            let wake = self.lock().live.next_wake();
+            let wake_ms = self.with(|state, _| {
+                state.wake_ms = state.live.next_wake();
+                state.wake_ms
+            });
             tokio::select! {
-                () = self.changed.notified() => {}
-                () = self.clock.until(wake) => self.with(|state, now_ms| state.live.tick(now_ms)),
+                () = self.rescheduled.notified() => {}
+                () = self.clock.until(wake_ms) => self.with(|state, now_ms| state.live.tick(now_ms)),
                 () = shutdown.cancelled() => return,
-            }
-            let end = self.end();
-            let grown = self.position.send_if_modified(|position| std::mem::replace(position, end) != end);
-            if grown {
-                tokio::time::sleep(MERGE).await;
             }
         }
     }
@@ -387,9 +402,36 @@ impl Stream {
                 Output::Note(note) => tracing::info!(stream = self.name, "{note}"),
             }
         }
+        let end = state.live.ring().end();
+        let grown = std::mem::replace(&mut state.told, end) != end;
+        let rescheduled = state.live.next_wake() != state.wake_ms;
         drop(state);
-        self.changed.notify_one();
+        if rescheduled {
+            self.rescheduled.notify_one();
+        }
+        if grown {
+            self.tell();
+        }
         result
+    }
+
+    /// Gives what was appended to all who read the ring.
+    fn tell(&self) {
+        self.lanes.give(|from, items| {
+            let state = self.lock();
+            let ring = state.live.ring();
+            // A position that has left the ring is one that no lane stands at either.
+            if let Ok(found) = ring.read(from, usize::MAX) {
+                items.extend(found.cloned());
+            }
+            ring.end()
+        });
+        let end = self.end();
+        self.position.send_if_modified(|position| {
+            let grown = end > *position;
+            *position = end.max(*position);
+            grown
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

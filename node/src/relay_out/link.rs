@@ -2,13 +2,13 @@
 
 use crate::backoff::Backoff;
 use crate::ingest::Ingest;
+use crate::ingest::lanes::{Lane, Waiting};
 use crate::ingest::stream::{Opened, Stream};
-use crate::outbox::Outbox;
 use crate::socket;
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use lectern_media::live::LinkId;
-use lectern_media::live::ring::{Content, Item, Seq};
+use lectern_media::live::ring::{Content, Item};
 use lectern_media::machine::Output;
 use lectern_media::relay::{HEARTBEAT_MS, Heartbeat, LINK_DEAD_MS, RELAY_APP, RelayMessage, decode};
 use lectern_media::rtmp::client::{ClientConfig, Event, Mode, Session};
@@ -36,7 +36,7 @@ pub struct LinkState {
     /// Greeted and sending.
     pub open: bool,
     /// Where in the ring it stands.
-    pub position: Option<Seq>,
+    pub position: Option<Arc<AtomicU64>>,
     /// Why it last failed.
     pub error: Option<String>,
 }
@@ -57,18 +57,18 @@ enum Phase {
     Greeting,
     /// The stream decides where this link starts.
     Opening(oneshot::Receiver<Opened>),
-    /// Items from this position on are sent.
-    Running(Seq),
+    /// Items of the ring are sent.
+    Running,
 }
 
 /// One connection of the link.
 struct Connection<'a> {
     link: &'a Link,
     id: LinkId,
-    socket: TcpStream,
+    socket: Arc<TcpStream>,
     session: Session,
     phase: Phase,
-    outbox: Outbox,
+    lane: Arc<Lane>,
     heard_ms: u64,
     since_ms: u64,
     closed: Option<String>,
@@ -135,7 +135,8 @@ impl Link {
 
     async fn connection(&self, flush: &CancellationToken) -> anyhow::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let socket = socket::dial(self.peer).await?;
+        let socket = Arc::new(socket::dial(self.peer).await?);
+        let lane = Lane::new(socket.clone());
         let now_ms = self.ingest.clock().now_ms();
         let tc_url = format!("rtmp://{}/{RELAY_APP}?token={}", self.peer, self.ingest.token());
         let mut config = ClientConfig::new(Mode::Publish, &tc_url, RELAY_APP, self.stream.name());
@@ -146,14 +147,20 @@ impl Link {
             socket,
             session: Session::new(config, now_ms),
             phase: Phase::Connecting,
-            outbox: Outbox::default(),
+            lane,
             heard_ms: now_ms,
             since_ms: now_ms,
             closed: None,
             items: Vec::new(),
         };
         let result = connection.run(flush).await;
+        self.stream.leave(&connection.lane);
         self.stream.link_closed(connection.id);
+        let Connection { socket, lane, .. } = connection;
+        drop(lane);
+        if let (Ok(()), Some(mut socket)) = (&result, Arc::into_inner(socket)) {
+            socket::close(&mut socket).await;
+        }
         result
     }
 }
@@ -162,38 +169,33 @@ impl Connection<'_> {
     async fn run(&mut self, flush: &CancellationToken) -> anyhow::Result<()> {
         let clock = self.link.ingest.clock();
         let mut events = self.link.ingest.event_info();
-        let mut position = self.link.stream.position();
         let mut heartbeats = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
         heartbeats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut input = BytesMut::new();
         loop {
             let deadline_ms = self.drain();
-            self.fill()?;
-            self.outbox.try_flush(&self.socket).context("failed to write to the edge")?;
+            let blocked = !self.write()?;
             if let Some(reason) = self.closed.take() {
                 bail!("{reason}");
             }
             if flush.is_cancelled() && self.has_sent_all() {
-                socket::close(&mut self.socket).await;
                 return Ok(());
             }
-            let running = matches!(self.phase, Phase::Running(_));
-            let blocked = !self.outbox.is_empty();
+            let running = matches!(self.phase, Phase::Running);
             tokio::select! {
                 ready = self.socket.readable() => {
                     ready.context("failed to read from the edge")?;
                     self.read(&mut input, clock.now_ms())?;
                 }
                 ready = self.socket.writable(), if blocked => ready.context("failed to write to the edge")?,
-                // While the socket is full nothing more is taken from the ring.
-                _ = position.changed(), if running && !blocked => {}
+                () = self.lane.woken() => {}
                 opened = opened(&mut self.phase) => {
                     events.mark_changed();
                     self.open(opened.context("the stream is gone")?);
                 }
                 _ = events.changed(), if running => {
                     let info = events.borrow_and_update().as_ref().clone();
-                    self.outbox.put_relay(self.session.stream_id(), &RelayMessage::Event(info));
+                    self.lane.lock().outbox.put_relay(self.session.stream_id(), &RelayMessage::Event(info));
                 }
                 _ = heartbeats.tick() => self.heartbeat(clock.now_ms())?,
                 () = clock.until(deadline_ms) => self.session.handle_timeout(clock.now_ms()),
@@ -206,7 +208,7 @@ impl Connection<'_> {
     fn drain(&mut self) -> Option<u64> {
         loop {
             match self.session.poll() {
-                Output::Send(bytes) => self.outbox.put(bytes),
+                Output::Send(bytes) => self.lane.lock().outbox.put(bytes),
                 Output::Wait(deadline_ms) => return deadline_ms,
                 Output::Event(event) => self.act(event),
             }
@@ -239,45 +241,64 @@ impl Connection<'_> {
     fn open(&mut self, opened: Opened) {
         let stream_id = self.session.stream_id();
         let info = self.link.ingest.event_info().borrow().as_ref().clone();
-        self.outbox.put_relay(stream_id, &RelayMessage::Event(info));
+        let mut waiting = self.lane.lock();
+        waiting.outbox.put_relay(stream_id, &RelayMessage::Event(info));
         for message in &opened.preamble {
-            self.outbox.put_relay(stream_id, message);
+            waiting.outbox.put_relay(stream_id, message);
         }
-        self.phase = Phase::Running(opened.from);
+        drop(waiting);
+        self.lane.start(opened.from, stream_id);
+        self.link.stream.join(self.lane.clone());
+        self.phase = Phase::Running;
         self.link.set(|state| {
             state.open = true;
+            state.position = Some(self.lane.shown_position());
             state.error = None;
         });
         tracing::info!(stream = self.link.stream.name(), edge = %self.link.peer, from = opened.from, "relay link is open");
     }
 
+    /// Writes what waits, and what the ring has beyond it, until the socket is full or nothing is left: `false` if it is
+    /// full. Whoever appends meanwhile waits for the lane, so that nothing is missed and nothing is sent twice.
+    fn write(&mut self) -> anyhow::Result<bool> {
+        let lane = self.lane.clone();
+        let mut waiting = lane.lock();
+        loop {
+            self.fill(&mut waiting)?;
+            if waiting.outbox.is_empty() {
+                return Ok(true);
+            }
+            waiting.outbox.try_flush(&self.socket).context("failed to write to the edge")?;
+            if !waiting.outbox.is_empty() {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Moves items from the ring to the outbox while that has room.
-    fn fill(&mut self) -> anyhow::Result<()> {
-        let Phase::Running(position) = &mut self.phase else { return Ok(()) };
+    fn fill(&mut self, waiting: &mut Waiting) -> anyhow::Result<()> {
+        let Some(mut position) = waiting.position else { return Ok(()) };
         let stream_id = self.session.stream_id();
-        let before = *position;
-        while self.outbox.bytes() < OUTBOX_BYTES_MAX {
+        while waiting.outbox.bytes() < OUTBOX_BYTES_MAX {
             self.link
                 .stream
-                .read(*position, ITEMS_MAX, &mut self.items)
+                .read(position, ITEMS_MAX, &mut self.items)
                 .context("the edge is too slow: it fell behind the ring and has to greet again")?;
             if self.items.is_empty() {
                 break;
             }
             for item in self.items.drain(..) {
-                *position = item.seq + 1;
+                position = item.seq + 1;
                 match &item.content {
-                    Content::Message(message) => self.outbox.put_relay(stream_id, message),
+                    Content::Message(message) => waiting.outbox.put_relay(stream_id, message),
                     Content::Frame(frame) => {
-                        self.outbox.put_media(stream_id, frame.track, frame.t_ms, frame.body.clone());
+                        waiting.outbox.put_media(stream_id, frame.track, frame.t_ms, frame.body.clone());
                     }
                 }
             }
         }
-        let position = *position;
-        if position != before {
-            self.link.set(|state| state.position = Some(position));
-        }
+        waiting.position = Some(position);
+        self.lane.advanced(position);
         Ok(())
     }
 
@@ -302,31 +323,30 @@ impl Connection<'_> {
                 bail!("the edge did not greet within {} s", GREETING_MS / 1_000);
             }
             Phase::Connecting => return Ok(()),
-            Phase::Greeting | Phase::Opening(_) | Phase::Running(_) => {}
+            Phase::Greeting | Phase::Opening(_) | Phase::Running => {}
         }
         let silent_ms = now_ms.saturating_sub(self.heard_ms);
-        if silent_ms > LINK_DEAD_MS && matches!(self.phase, Phase::Running(_)) {
+        if silent_ms > LINK_DEAD_MS && matches!(self.phase, Phase::Running) {
             bail!("the edge was silent for {silent_ms} ms");
         }
         // Behind a full socket a heartbeat says nothing, and the media before it says the same.
-        if self.outbox.is_empty() {
-            self.outbox.put_relay(self.session.stream_id(), &RelayMessage::Heartbeat(Heartbeat { now_ms }));
+        let mut waiting = self.lane.lock();
+        if waiting.outbox.is_empty() {
+            waiting.outbox.put_relay(self.session.stream_id(), &RelayMessage::Heartbeat(Heartbeat { now_ms }));
         }
         Ok(())
     }
 
-    fn is_behind(&self) -> bool {
-        matches!(self.phase, Phase::Running(position) if position < self.link.stream.end())
-    }
-
     fn has_sent_all(&self) -> bool {
-        self.outbox.is_empty() && !self.is_behind()
+        let waiting = self.lane.lock();
+        let behind = waiting.position.is_some_and(|position| position < self.link.stream.end());
+        waiting.outbox.is_empty() && !behind
     }
 }
 
 async fn opened(phase: &mut Phase) -> Result<Opened, oneshot::error::RecvError> {
     match phase {
         Phase::Opening(opened) => opened.await,
-        Phase::Connecting | Phase::Greeting | Phase::Running(_) => std::future::pending().await,
+        Phase::Connecting | Phase::Greeting | Phase::Running => std::future::pending().await,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::ledger::{Entry, Ledger, SegmentName};
 use crate::live::view::Segment;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// What is in no ledger any more stays downloadable for this long: longer than any player keeps an old playlist.
@@ -25,6 +26,13 @@ impl Store {
         self.orphans.remove(&segment.entry.name());
         self.segments.insert(segment.entry.name(), segment);
         self.changed = true;
+    }
+
+    /// The same bytes, held elsewhere.
+    pub(super) fn moved(&mut self, name: SegmentName, bytes: Bytes) {
+        if let Some(segment) = self.segments.get_mut(&name).filter(|s| s.bytes.len() == bytes.len()) {
+            segment.bytes = bytes;
+        }
     }
 
     /// Whether there is something that the last snapshot lacked, or the other way round.

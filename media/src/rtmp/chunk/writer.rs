@@ -45,7 +45,8 @@ pub fn serialise(csid: u8, kind: u8, stream_id: u32, timestamp: u32, body: &[u8]
     out.freeze()
 }
 
-fn put_header(out: &mut BytesMut, csid: u8, kind: u8, stream_id: u32, timestamp: u32, length: usize) {
+/// As [`header`], appended to `out`.
+pub fn put_header(out: &mut BytesMut, csid: u8, kind: u8, stream_id: u32, timestamp: u32, length: usize) {
     debug_assert!((csid::CONTROL..64).contains(&csid) && length <= CHUNK_SIZE_MAX as usize);
     out.put_u8(csid);
     out.put_uint(u64::from(timestamp.min(EXTENDED)), 3);
