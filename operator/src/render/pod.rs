@@ -10,8 +10,8 @@ use super::{Scene, config_map, meta};
 use crate::plan::Role;
 use container::container;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, EnvVar, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Toleration,
-    TopologySpreadConstraint,
+    Affinity, ConfigMap, EnvVar, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
+    PodTemplateSpec, SeccompProfile, Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lectern_api::labels;
@@ -60,8 +60,8 @@ pub fn edge(scene: &Scene<'_>) -> PodTemplateSpec {
     spec.automount_service_account_token = Some(false);
     let drain_s = scene.plan.edges.settings.drain_ms.div_ceil(1_000);
     spec.termination_grace_period_seconds = i64::try_from(drain_s + EDGE_GRACE_EXTRA_S).ok();
-    spec.topology_spread_constraints =
-        Some(["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map(|key| spread(scene, key)).into());
+    spec.topology_spread_constraints = Some(vec![over_nodes(scene)]);
+    spec.affinity = Some(Affinity { pod_anti_affinity: Some(over_zones(scene)), ..Affinity::default() });
     spec.containers = vec![container];
     spec.volumes = Some(mounted.volumes);
     template(scene, Role::Edge, spec)
@@ -162,15 +162,35 @@ fn gone(key: &str, seconds: i64) -> Toleration {
     }
 }
 
-/// Spread, but not at the price of a pod that runs nowhere. Counted within a revision: the pods that a roll replaces do
-/// not push the new ones together.
-fn spread(scene: &Scene<'_>, key: &str) -> TopologySpreadConstraint {
+/// A roll starts new pods beside the old ones: counted within a revision, these do not push the new ones together.
+const REVISION: &str = "pod-template-hash";
+/// The most that a preference can weigh.
+const WEIGHT: i32 = 100;
+
+/// Spread over nodes, but not at the price of a pod that runs nowhere.
+fn over_nodes(scene: &Scene<'_>) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         max_skew: 1,
-        topology_key: key.into(),
+        topology_key: "kubernetes.io/hostname".into(),
         when_unsatisfiable: "ScheduleAnyway".into(),
         label_selector: Some(meta::selector(scene, Role::Edge)),
-        match_label_keys: Some(vec!["pod-template-hash".into()]),
+        match_label_keys: Some(vec![REVISION.into()]),
         ..TopologySpreadConstraint::default()
+    }
+}
+
+/// Spread over zones where there are zones. Not a second constraint: the scheduler gives nodes that lack the label of one
+/// constraint no points for any, so that in a cluster without zones all edges could end up on one node.
+fn over_zones(scene: &Scene<'_>) -> PodAntiAffinity {
+    let term = PodAffinityTerm {
+        topology_key: "topology.kubernetes.io/zone".into(),
+        label_selector: Some(meta::selector(scene, Role::Edge)),
+        match_label_keys: Some(vec![REVISION.into()]),
+        ..PodAffinityTerm::default()
+    };
+    let preferred = WeightedPodAffinityTerm { weight: WEIGHT, pod_affinity_term: term };
+    PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![preferred]),
+        ..PodAntiAffinity::default()
     }
 }
