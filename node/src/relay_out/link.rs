@@ -16,13 +16,17 @@ use lectern_media::rtmp::limits::CHUNK_SIZE_MAX;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// From the connection to the edge's greeting.
 const GREETING_MS: u64 = 5_000;
+/// The address of a pod is known about a second before its process listens: an edge that was never reached is dialled
+/// often in its first seconds, so that it is wired as soon as it can be.
+const NEWCOMER: Duration = Duration::from_secs(10);
+const NEWCOMER_PAUSE: Duration = Duration::from_millis(250);
 /// What is gathered for the socket at most before it has taken some: enough to keep it busy.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
 /// Items copied out of the ring under one lock.
@@ -88,6 +92,7 @@ impl Link {
     /// Runs while the link is wanted; ends early with `flush`, everything written, or with the stream.
     pub(super) async fn run(self, mut wanted: watch::Receiver<bool>, flush: CancellationToken) {
         let mut backoff = Backoff::default();
+        let (began, mut met) = (Instant::now(), false);
         loop {
             let removed = self.stream.removed();
             let result = tokio::select! {
@@ -99,13 +104,17 @@ impl Link {
                 std::mem::take(&mut state.open)
             });
             if opened {
+                met = true;
                 backoff.reset();
             }
             match result {
                 Ok(()) => {}
                 Err(error) => self.report(format!("{error:#}")),
             }
-            let pause = Duration::from_millis(backoff.next_ms(crate::random()));
+            let mut pause = Duration::from_millis(backoff.next_ms(crate::random()));
+            if !met && began.elapsed() < NEWCOMER {
+                pause = pause.min(NEWCOMER_PAUSE);
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = flush.cancelled() => return,
