@@ -212,6 +212,9 @@ impl Layout {
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100,
             "resolvConf": text(&folder.join("resolv.conf")),
+            // Nobody answers there either, but pods are told of a name service as everywhere else.
+            "clusterDNS": [node_address(1).to_string()],
+            "clusterDomain": "cluster.local",
             "serializeImagePulls": false,
             "podLogsDir": "/var/log/pods",
             "volumePluginDir": text(&folder.join("volume-plugins")),

@@ -235,6 +235,8 @@ fn pass_on(child: &Child, signal: Signal) {
 /// When the command cannot be started.
 pub fn run_become(command: &[OsString]) -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("failed to tie the command to its parent")?;
+    // `enter` blocks signals to pass them on, and what is blocked is inherited.
+    SigSet::all().thread_unblock().context("failed to let signals through")?;
     let (program, arguments) = command.split_first().context("no command was given")?;
     let error = Command::new(program).args(arguments).exec();
     Err(error).with_context(|| format!("failed to run {}", program.display()))

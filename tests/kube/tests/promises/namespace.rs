@@ -76,7 +76,9 @@ impl<'a> Namespace<'a> {
             }
         }
         let operator = ["--namespace=lectern-system", "logs", "--selector=app.kubernetes.io/component=operator"];
-        show("operator", self.cluster.kubectl(&[&operator[..], &[LOG_LINES, "--prefix"]].concat()));
+        let said = self.cluster.kubectl(&[&operator[..], &["--tail=400"]].concat());
+        let about = |line: &&str| line.contains(&format!("{}/", self.name));
+        show("operator", said.map(|said| said.lines().filter(about).collect::<Vec<_>>().join("\n")));
     }
 }
 

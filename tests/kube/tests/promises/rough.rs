@@ -3,6 +3,7 @@
 mod chart;
 mod control;
 mod nodes;
+mod scaling;
 
 /// Puts something right at the end of a test, however it ends.
 struct Afterwards<F: FnMut()>(F);

@@ -1,5 +1,6 @@
 //! The shared cluster, made by the first test that needs it, and whose turn it is.
 
+use anyhow::Context as _;
 use lectern_testcluster::{Cluster, Options, install};
 use std::ops::Deref;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -68,6 +69,12 @@ fn set_up() -> anyhow::Result<Stage> {
         install::import(&cluster, PROFILE)?;
     }
     let began = Instant::now();
-    let install_said = install::helm_upgrade(&cluster, &[])?;
+    let install_said = install::helm_upgrade(&cluster, &[]).with_context(|| {
+        let own = ["--namespace", install::NAMESPACE];
+        let pods = cluster.kubectl(&[&own[..], &["get", "pods", "--output=wide"]].concat());
+        let about = "--selector=app.kubernetes.io/name=lectern";
+        let logs = cluster.kubectl(&[&own[..], &["logs", about, "--prefix", "--tail=10"]].concat());
+        format!("{}\n{}", pods.unwrap_or_default(), logs.unwrap_or_default())
+    })?;
     Ok(Stage { cluster, install_took: began.elapsed(), install_said })
 }

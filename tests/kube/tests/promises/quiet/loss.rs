@@ -1,6 +1,6 @@
 //! Pods die; the audience, or at least the encoder, hardly notices.
 
-use crate::crowd::{Crowd, UNHARMED, UNNOTICED};
+use crate::crowd::{Crowd, UNHARMED, UNSEEN};
 use crate::event::{Event, LIMIT};
 use crate::namespace::Namespace;
 use crate::stage::{figure, quiet};
@@ -20,7 +20,7 @@ fn a_viewer_does_not_notice_a_killed_edge() {
     let event = Event::ready(&at, "kill", &["stage"], &json!({"edges": {"min": 3}}));
     let _encoder = encoder::once(&at, "encoder", Clip::Plain, &event.publish_url("stage", &event.key("stage")));
     event.wait_until_playable("stage");
-    let mut crowd = Crowd::start(&at, 300, UNNOTICED, &["--hls", "40", &event.page("stage")]);
+    let mut crowd = Crowd::start(&at, 300, UNSEEN, &["--hls", "40", &event.page("stage")]);
     crowd.wait_until_all_watch(LIMIT);
 
     // As the kernel does when memory is short: the container starts again in its pod.

@@ -1,7 +1,7 @@
 //! Operator and API server are away; what runs goes on.
 
 use super::Afterwards;
-use crate::crowd::{Crowd, UNNOTICED};
+use crate::crowd::{Crowd, UNNOTICED, UNSEEN};
 use crate::encoder;
 use crate::event::{Event, LIMIT, Pod};
 use crate::namespace::Namespace;
@@ -30,7 +30,7 @@ fn nobody_notices_that_the_operator_is_gone() {
     let url = event.publish_url("stage", &event.key("stage"));
     let _encoder = encoder::persistent(&at, "encoder", Clip::Plain, &url);
     event.wait_until_playable("stage");
-    let mut crowd = Crowd::start(&at, 300, UNNOTICED, &["--hls", "40", &event.page("stage")]);
+    let mut crowd = Crowd::start(&at, 300, UNSEEN, &["--hls", "40", &event.page("stage")]);
     crowd.wait_until_all_watch(LIMIT);
 
     let back = Afterwards(|| scale_operator(&turn, "2"));

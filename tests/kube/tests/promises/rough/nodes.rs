@@ -1,7 +1,7 @@
 //! Nodes are drained and lost.
 
 use super::Afterwards;
-use crate::crowd::{Crowd, UNHARMED, UNNOTICED};
+use crate::crowd::{Crowd, UNNOTICED};
 use crate::encoder;
 use crate::event::{Event, LIMIT};
 use crate::namespace::Namespace;
@@ -86,7 +86,7 @@ fn a_lost_node_costs_the_audience_nothing() {
     let at = Namespace::new(&turn, "lost");
     // Operator and ingest on the node that stays.
     turn.kubectl(&["cordon", "node-2"]).unwrap();
-    for component in ["operator", "metrics-api"] {
+    for component in ["operator", "metrics"] {
         for (pod, _) in own_pods(&turn, component).iter().filter(|(_, node)| node == "node-2") {
             turn.kubectl(&["--namespace=lectern-system", "delete", "pod", pod, "--wait=false"]).unwrap();
         }
@@ -105,7 +105,7 @@ fn a_lost_node_costs_the_audience_nothing() {
     let edges = event.wait_for_edges(4);
     let gone: Vec<_> = edges.iter().filter(|pod| pod.node == "node-2").collect();
     assert_eq!(gone.len(), 2, "{edges:?}");
-    let mut crowd = Crowd::start(&at, 300, UNHARMED, &["--hls", "40", &event.page("stage")]);
+    let mut crowd = Crowd::start(&at, 300, "no-back,no-mismatches,all-joined", &["--hls", "40", &event.page("stage")]);
     crowd.wait_until_all_watch(LIMIT);
 
     let back = Afterwards(|| turn.start_node(2).expect("the node comes back"));
