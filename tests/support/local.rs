@@ -67,6 +67,14 @@ impl Local {
     /// # Errors
     /// When it does not come up.
     pub async fn start(streams: &[&str], spec: &str) -> Result<Self> {
+        Self::start_with(streams, spec, &[]).await
+    }
+
+    /// The same with more arguments for the command.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_with(streams: &[&str], spec: &str, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
         let listed: String = streams.iter().map(|s| format!("    - {{name: {s}}}\n")).collect();
         let yaml = format!(
@@ -76,7 +84,7 @@ impl Local {
         std::fs::write(&file, yaml).context("failed to write the event")?;
         let (http, rtmp, api) = (free_port()?, free_port()?, free_port()?);
         let mut command = Command::new(binary("lectern")?);
-        command.arg("local").arg("-f").arg(&file).args(["--output", "json"]);
+        command.arg("local").arg("-f").arg(&file).args(["--output", "json"]).args(arguments);
         for (flag, port) in [("--http", http), ("--rtmp", rtmp), ("--api", api)] {
             command.args([flag, &format!("127.0.0.1:{port}")]);
         }
