@@ -134,7 +134,7 @@ fn grid(text: &mut String, scale: &Scale, people: u64) {
     );
 }
 
-fn points<'a>(run: &'a Run) -> impl Iterator<Item = (f64, &'a Sample)> {
+fn points(run: &Run) -> impl Iterator<Item = (f64, &Sample)> {
     let every = run.samples.len().div_ceil(POINTS_MAX);
     run.samples.iter().enumerate().step_by(every).map(|(second, sample)| (second as f64, sample))
 }
