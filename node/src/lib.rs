@@ -22,6 +22,7 @@ pub mod forward;
 pub mod http;
 pub mod ingest;
 pub mod keys;
+mod log_limit;
 mod outbox;
 pub mod relay_out;
 mod socket;

@@ -62,7 +62,7 @@ def hls(settings):
         words=["Live viewers follow the stream as players do; the generator and the viewer policy are `lectern-crowd`'s. "
                "nginx serves copies of the same files. `wrk` asks as fast as the server answers (one core)."],
     )  # fmt: skip
-    for rate, viewers in [("3M", 150), ("600k", 600)]:
+    for rate, viewers in [("3M", 600), ("600k", 1500)]:
         with settings.lab() as lab:
             edge, ports = live_event(lab, settings.recordings[rate], SERVER_CORE)
             ours = f"http://127.0.0.1:{ports['http']}/live/s0"

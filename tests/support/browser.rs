@@ -67,9 +67,14 @@ impl Browser {
     /// Opens `url` for `seconds` at most.
     ///
     /// # Errors
-    /// When node cannot be started.
+    /// When node cannot be started, or hls.js is not installed.
     pub fn open(name: &str, folder: &Path, url: &str, seconds: u64) -> Result<Self> {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser/watch.mjs");
+        let browser = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser");
+        anyhow::ensure!(
+            browser.join("node_modules/hls.js").is_dir(),
+            "hls.js is missing: run scripts/setup test first"
+        );
+        let script = browser.join("watch.mjs");
         let mut command = Command::new("node");
         command.arg(script).arg(url).arg(seconds.to_string());
         let mut process = Running::start_piped(name, folder, &mut command)?;

@@ -4,6 +4,7 @@ use super::driver::{Input, Reply};
 use super::registry::Registry;
 use super::token::{Token, query_value};
 use crate::clock::Clock;
+use crate::log_limit::LogLimit;
 use crate::socket;
 use crate::viewers::{Lobby, Seat};
 use anyhow::{Context, bail};
@@ -57,8 +58,11 @@ impl RelayIn {
                     result = relay.link(socket) => result,
                     () = stop.cancelled() => Ok(()),
                 };
-                if let Err(error) = result {
-                    tracing::info!(%peer, "relay link ended: {error:#}");
+                static ENDED: LogLimit = LogLimit::new();
+                if let Err(error) = result
+                    && let Some(unsaid) = ENDED.allow()
+                {
+                    tracing::info!(%peer, unsaid, "relay link ended: {error:#}");
                 }
             });
         }

@@ -2,6 +2,7 @@
 
 use super::stream::{Dismissal, Message, Stream};
 use super::{Ingest, publisher};
+use crate::log_limit::LogLimit;
 use anyhow::Context;
 use bytes::BytesMut;
 use lectern_media::machine::Output;
@@ -52,6 +53,14 @@ pub(super) struct Connection {
     batch: Vec<Message>,
 }
 
+/// How a connection ended.
+pub(super) struct Ended {
+    /// It had been accepted as a publisher.
+    pub(super) published: bool,
+    /// Why, in words.
+    pub(super) words: String,
+}
+
 /// What to do after the session was drained.
 struct Drained {
     deadline_ms: Option<u64>,
@@ -73,13 +82,14 @@ impl Connection {
         }
     }
 
-    /// Runs to the end of the connection. Says in words why it ended.
-    pub(super) async fn run(mut self, mut socket: TcpStream) -> anyhow::Result<String> {
+    /// Runs to the end of the connection.
+    pub(super) async fn run(mut self, mut socket: TcpStream) -> Ended {
         let result = self.pump(&mut socket).await;
         if let Phase::Publishing { stream, ticket } = &self.phase {
             stream.unpublish(ticket.id);
         }
-        result
+        let words = result.unwrap_or_else(|error| format!("{error:#}"));
+        Ended { published: self.waiting.is_none(), words }
     }
 
     async fn pump(&mut self, socket: &mut TcpStream) -> anyhow::Result<String> {
@@ -216,7 +226,10 @@ impl Connection {
 
     fn refuse(&mut self, code: &str, reason: &'static str, words: &str) {
         self.ingest.count_refused(reason);
-        tracing::warn!(peer = %self.address, reason, "publisher refused: {words}");
+        static REFUSED: LogLimit = LogLimit::new();
+        if let Some(unsaid) = REFUSED.allow() {
+            tracing::warn!(peer = %self.address, reason, unsaid, "publisher refused: {words}");
+        }
         // It fails only if the session is over already.
         let _ = self.session.reject(code, words);
     }

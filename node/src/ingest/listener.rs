@@ -2,7 +2,8 @@
 
 use super::Ingest;
 use super::admission::{Admission, Waiting, WaitingId};
-use super::connection::Connection;
+use super::connection::{Connection, Ended};
+use crate::log_limit::LogLimit;
 use crate::socket;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,8 +84,10 @@ async fn serve(connection: Connection, socket: TcpStream, address: std::net::Soc
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
     }
-    match connection.run(socket).await {
-        Ok(reason) => tracing::info!(peer = %address, "connection ended: {reason}"),
-        Err(error) => tracing::info!(peer = %address, "connection ended: {error:#}"),
+    static STRANGERS: LogLimit = LogLimit::new();
+    let Ended { published, words } = connection.run(socket).await;
+    let allowed = if published { Some(0) } else { STRANGERS.allow() };
+    if let Some(unsaid) = allowed {
+        tracing::info!(peer = %address, unsaid, "connection ended: {words}");
     }
 }
