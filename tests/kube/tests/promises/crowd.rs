@@ -23,6 +23,8 @@ pub const UNNOTICED: &str = "no-errors,no-back,no-mismatches,all-joined,no-stall
 /// Viewers who watch.
 pub struct Crowd {
     process: Running,
+    /// How many there are.
+    count: usize,
     report: PathBuf,
 }
 
@@ -43,17 +45,21 @@ impl Crowd {
         }
         command.arg("--json").arg(&report);
         let process = Running::start(name, at.folder(), &mut command).expect("the crowd starts");
-        Self { process, report }
+        let numbers = arguments.windows(2).filter(|pair| ["--hls", "--flv", "--rtmp"].contains(&pair[0]));
+        let count = numbers.filter_map(|pair| pair[1].parse::<usize>().ok()).sum();
+        Self { process, count, report }
     }
 
     /// Waits until all of them had a picture.
     pub fn wait_until_all_watch(&mut self, limit: Duration) {
-        let process = &mut self.process;
-        wait::until("all viewers to have a picture", limit, || {
+        let (process, count) = (&mut self.process, self.count);
+        wait::until(&format!("{count} viewers to have a picture"), limit, || {
             anyhow::ensure!(process.ended()?.is_none(), "the crowd ended");
             let log = process.log();
-            let line = log.lines().last().unwrap_or_default();
-            Ok((line.contains("watching") && !line.contains("joining")).then_some(()))
+            let words: Vec<&str> = log.lines().last().unwrap_or_default().split([' ', ',']).collect();
+            let watching = words.windows(2).filter(|pair| pair[1] == "watching");
+            let watching: usize = watching.filter_map(|pair| pair[0].parse::<usize>().ok()).sum();
+            Ok((watching >= count).then_some(()))
         })
         .unwrap();
     }

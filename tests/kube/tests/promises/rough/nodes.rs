@@ -80,6 +80,9 @@ fn a_viewer_does_not_notice_a_drained_node() {
     drop(uncordon);
 }
 
+/// Nothing, that is, beyond a pause: whoever waits for an answer of an edge that is gone waits for his player to try
+/// again, and rules of Services lead there until the edge is deleted. No viewer is lost, none sees a number go back or
+/// two edges disagree; failed reads and stalls are printed.
 #[test]
 fn a_lost_node_costs_the_audience_nothing() {
     let turn = rough();
@@ -111,17 +114,18 @@ fn a_lost_node_costs_the_audience_nothing() {
     let back = Afterwards(|| turn.start_node(2).expect("the node comes back"));
     turn.kill_node(2).unwrap();
     let lost = Instant::now();
-    let mut last_deleted = None;
-    wait::until_true("four Ready edges on the first node", LIMIT, || {
+    let mut first_deleted = None;
+    wait::until_true("nobody to be led to the lost node any more", LIMIT, || {
         let pods = event.pods("edge");
-        if last_deleted.is_none() && gone.iter().all(|g| pods.iter().all(|pod| pod.uid != g.uid || pod.ending)) {
-            last_deleted = Some(lost.elapsed());
+        if first_deleted.is_none() && gone.iter().any(|g| pods.iter().all(|pod| pod.uid != g.uid || pod.ending)) {
+            first_deleted = Some(lost.elapsed());
         }
-        pods.iter().filter(|pod| pod.ready && !pod.ending && pod.node == "node-1").count() == 4
+        let serving: Vec<_> = pods.iter().filter(|pod| pod.ready && !pod.ending).collect();
+        serving.len() >= 2 && serving.iter().all(|pod| pod.node == "node-1")
     })
     .unwrap();
-    figure("node lost to its edges deleted", last_deleted);
-    figure("node lost to as many Ready edges as before", lost.elapsed());
+    figure("node lost to the first of its edges deleted", first_deleted);
+    figure("node lost to no endpoint of it in the Service", lost.elapsed());
     wait::until_true("the audience to be watched for a while", AROUND * 2, || lost.elapsed() > AROUND).unwrap();
     let report = crowd.finish();
     report.must_hold();
