@@ -32,6 +32,7 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
 /// Where the certificate is kept.
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub enum Place {
     /// In a Secret.
     Secret {

@@ -54,6 +54,7 @@ impl Default for Scraper {
 
 impl Scraper {
     /// Asks all of them, and answers in their order; None for those that were silent.
+    #[allow(clippy::unnecessary_to_owned, reason = "a stream that borrows its addresses is no future that can be sent")]
     pub async fn ask_all(&self, admin: &[SocketAddr]) -> Vec<Option<Heard>> {
         let end = Instant::now() + ROUND;
         let mut all: Vec<Option<Heard>> = std::iter::repeat_with(|| None).take(admin.len()).collect();
