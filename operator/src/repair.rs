@@ -16,7 +16,7 @@ pub const LOST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 /// At most this part of the edges, in per cent, is deleted as lost in [`LOST_WINDOW`]; one in any case.
 pub const LOST_PERCENT: usize = 25;
 /// See [`LOST_PERCENT`]: by then a replacement is Ready, or Kubernetes has seen for itself that the node is gone.
-pub const LOST_WINDOW: SignedDuration = SignedDuration::from_secs(120);
+pub const LOST_WINDOW: SignedDuration = SignedDuration::from_secs(20);
 /// A container that ran shorter than this has a fault that a new pod would have as well.
 pub const CRASH_RAN_MIN: SignedDuration = SignedDuration::from_secs(10);
 /// At most so many crashed pods of an event are deleted in [`CRASH_WINDOW`].
@@ -172,9 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn one_in_ten_seconds_and_a_quarter_of_the_edges_in_two_minutes() {
+    fn one_in_ten_seconds_and_a_quarter_of_the_edges_in_twenty() {
         let deleted: Vec<i64> = look(12, 5, 200).into_iter().map(|(second, _)| second).collect();
-        assert_eq!(deleted, [5, 15, 25, 125, 135]);
+        assert_eq!(deleted, [5, 15, 25, 35, 45]);
+        let few: Vec<i64> = look(4, 2, 200).into_iter().map(|(second, _)| second).collect();
+        assert_eq!(few, [5, 25], "of four, one at a time");
     }
 
     #[test]
