@@ -172,6 +172,7 @@ impl Runner {
     /// Observe, plan, apply, report.
     fn step(&mut self) -> Result<()> {
         let now = Timestamp::now();
+        self.fleet.count(Instant::now());
         let seen = self.fleet.observe(now);
         let plan = plan::plan(&self.event, &seen, now);
         for notice in self.fleet.apply(&plan, Instant::now())? {

@@ -4,6 +4,8 @@
 use super::*;
 use lectern_api::node_status::{EdgeStatus, EdgeStream};
 
+mod model;
+
 /// An edge's answer: fetches as (msn, count, age in ms).
 fn said(fetches: &[(u64, u64, u64)], change: impl FnOnce(&mut EdgeStatus)) -> NodeStatus {
     let stream = EdgeStream {

@@ -6,6 +6,7 @@ mod ports;
 
 use super::files::Workdir;
 use super::report::Notice;
+use crate::audience::fold::{Answer, Fold, Seen};
 use crate::plan::{Audience, Autoscaler, EdgesSeen, Observed, Plan, Scaling};
 use crate::scaling::Rules;
 use anyhow::Result;
@@ -24,6 +25,9 @@ use tokio::time::Instant;
 
 /// Lines of a node's log that are shown when it dies.
 const LAST_WORDS: usize = 5;
+
+/// Counting begins at this time of its clock: the age of every segment lies before it.
+const COUNT_FROM_MS: u64 = 86_400_000;
 
 /// What children tell the loop.
 #[derive(Debug)]
@@ -50,6 +54,9 @@ pub(super) struct Fleet {
     rules: Rules,
     /// What the last plan said of scaling.
     scaling: Scaling,
+    fold: Fold,
+    audience: Option<Audience>,
+    started: Instant,
 }
 
 impl Fleet {
@@ -73,6 +80,9 @@ impl Fleet {
             peers: Vec::new(),
             rules,
             scaling: Scaling::default(),
+            fold: Fold::default(),
+            audience: None,
+            started: Instant::now(),
         }
     }
 
@@ -112,6 +122,31 @@ impl Fleet {
         }
     }
 
+    /// Counts who watches, by what the edges last said. Not known while none is Ready.
+    pub(super) fn count(&mut self, now: Instant) {
+        let started = self.started;
+        let ms = |at: Instant| {
+            let since = at.saturating_duration_since(started).as_millis();
+            COUNT_FROM_MS.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+        };
+        let edges: Vec<Seen<'_>> = self
+            .edges
+            .iter()
+            .map(|edge| Seen {
+                name: &edge.name,
+                serves: edge.ready() && !edge.ending(),
+                answer: edge.answer().map(|(at, status)| Answer { heard_ms: ms(at), status }),
+            })
+            .collect();
+        let serving = edges.iter().any(|edge| edge.serves);
+        let told = self.fold.round(ms(now), &edges, 0).filter(|_| serving);
+        self.audience = told.map(|told| Audience {
+            viewers: told.viewers,
+            refused: told.refused,
+            egress_bits_per_second: Some(told.egress_bits_per_second),
+        });
+    }
+
     /// What is known now.
     pub(super) fn observe(&self, _now: Timestamp) -> Observed {
         let ready: Vec<&Node> = self.edges.iter().filter(|edge| edge.ready()).collect();
@@ -125,7 +160,7 @@ impl Fleet {
         Observed {
             ingest: self.ingest.as_ref().map(|node| node.ingest_seen(self.ingest_address())),
             edges: Some(edges),
-            audience: audience(&ready),
+            audience: self.audience,
             autoscaler: Some(self.autoscaler()),
             burst: None,
             images: None,
@@ -226,17 +261,6 @@ impl Fleet {
         }
         Ok(())
     }
-}
-
-/// Who watches, as the Ready edges tell it; not known while there is none.
-fn audience(ready: &[&Node]) -> Option<Audience> {
-    let edges = ready.iter().filter_map(|node| Some((node.status.as_ref()?.edge.as_ref()?, &node.sent)));
-    let sum = edges.fold(Audience::default(), |sum, (edge, sent)| Audience {
-        viewers: sum.viewers + edge.viewers,
-        refused: sum.refused + edge.refused_15s,
-        egress_bits_per_second: Some(sum.egress_bits_per_second.unwrap_or(0) + sent.bits_per_second),
-    });
-    (!ready.is_empty()).then_some(sum)
 }
 
 /// The address that somebody on this machine can use.

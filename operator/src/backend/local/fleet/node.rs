@@ -14,15 +14,12 @@ use lectern_api::node_status::NodeStatus;
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// So many questions in a row without an answer make a node not Ready: one can be lost on a busy machine.
 const MISSES_MAX: u32 = 3;
-/// Shortest time over which a sending rate is measured.
-const RATE_PERIOD: Duration = Duration::from_secs(1);
 
 /// One node.
 pub(super) struct Node {
@@ -36,7 +33,8 @@ pub(super) struct Node {
     misses: u32,
     ready_since: Option<Instant>,
     not_ready_since: Timestamp,
-    pub(super) sent: Rate,
+    /// When it last answered.
+    heard: Option<Instant>,
 }
 
 /// Where a node listens.
@@ -58,13 +56,6 @@ pub(super) enum State {
     Gone,
 }
 
-/// What a node sends, in bits per second.
-#[derive(Default)]
-pub(super) struct Rate {
-    at: Option<(Instant, u64)>,
-    pub(super) bits_per_second: u64,
-}
-
 impl Node {
     pub(super) fn new(name: String, listen: Listen, now: Instant) -> Self {
         Self {
@@ -77,7 +68,7 @@ impl Node {
             misses: 0,
             ready_since: None,
             not_ready_since: Timestamp::now(),
-            sent: Rate::default(),
+            heard: None,
         }
     }
 
@@ -166,9 +157,7 @@ impl Node {
         match status {
             Some(status) => {
                 self.misses = 0;
-                if let Some(edge) = &status.edge {
-                    self.sent.sample(edge.egress_bytes, now);
-                }
+                self.heard = Some(now);
                 self.ready_since = self.ready_since.or(Some(now)).filter(|_| status.ready);
                 self.status = Some(status);
             }
@@ -199,7 +188,6 @@ impl Node {
         let ready_since = self.ready_since.take();
         self.not_ready_since = Timestamp::now();
         self.misses = 0;
-        self.sent = Rate::default();
         if self.ending() {
             self.state = State::Gone;
             return Notice::Gone { node, how };
@@ -231,6 +219,11 @@ impl Node {
         self.status.clone().filter(|_| self.misses < MISSES_MAX && matches!(self.state, State::Running { .. }))
     }
 
+    /// The same and when it said so.
+    pub(super) fn answer(&self) -> Option<(Instant, &NodeStatus)> {
+        self.heard.zip(self.status.as_ref()).filter(|_| self.misses < MISSES_MAX)
+    }
+
     pub(super) fn seen(&self) -> EdgeSeen {
         let relay = match self.listen {
             Listen::Edge(listen) => Some(listen.relay),
@@ -256,21 +249,6 @@ impl Node {
             status: self.said(),
             heard: None,
             process: Some(self.process()),
-        }
-    }
-}
-
-impl Rate {
-    pub(super) fn sample(&mut self, bytes: u64, now: Instant) {
-        let Some((at, before)) = self.at else {
-            self.at = Some((now, bytes));
-            return;
-        };
-        let passed = now.duration_since(at);
-        if passed >= RATE_PERIOD {
-            let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-            self.bits_per_second = bytes.saturating_sub(before).saturating_mul(8_000) / millis;
-            self.at = Some((now, bytes));
         }
     }
 }
