@@ -131,6 +131,8 @@ pub struct EdgeStatus {
     pub viewers: u64,
     /// Distinct newcomers that were refused in the last 15 s.
     pub refused_15s: u64,
+    /// Refusals in the last 15 s, every try of every newcomer.
+    pub refusals_15s: u64,
     /// Newcomers that were let in since the start.
     pub admitted: u64,
     /// Bytes written to viewers since the start.

@@ -66,7 +66,7 @@ pub enum Metrics {
     /// `lectern metrics-api` serves custom.metrics.k8s.io.
     #[default]
     ApiService,
-    /// Somebody else serves the same metrics there.
+    /// It serves external.metrics.k8s.io: for where somebody else has custom.metrics.k8s.io.
     External,
     /// KEDA scales: the event has a ScaledObject instead of an autoscaler.
     Keda,

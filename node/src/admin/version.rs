@@ -34,7 +34,7 @@ fn settled(mut status: NodeStatus) -> NodeStatus {
     }
     if let Some(edge) = &mut status.edge {
         (edge.connections, edge.viewers, edge.refused_15s, edge.egress_bytes) = (0, 0, 0, 0);
-        edge.admitted = 0;
+        (edge.refusals_15s, edge.admitted) = (0, 0);
         edge.streams.values_mut().for_each(settle_edge_stream);
     }
     status

@@ -10,10 +10,23 @@ pub const REFUSED_WINDOW_MS: u64 = 15_000;
 /// Newcomers that are told apart. More of them would only say "very many", and memory has to end somewhere.
 pub const REFUSED_MAX: usize = 65_536;
 
-/// The distinct (address, user agent) that were refused in the last [`REFUSED_WINDOW_MS`], at most [`REFUSED_MAX`].
+/// Refusals are counted by the second.
+const SLOTS: u64 = REFUSED_WINDOW_MS / 1_000;
+
+/// The distinct (address, user agent) that were refused in the last [`REFUSED_WINDOW_MS`], at most [`REFUSED_MAX`], and
+/// how often they were: whoever tries again is at another edge each time, and is known to each of them. From both
+/// follows how many people there are.
 #[derive(Debug, Default)]
 pub struct Refused {
     seen: Mutex<HashMap<u64, u64>>,
+    tries: Mutex<[Second; SLOTS as usize]>,
+}
+
+/// Refusals in one second of the node's clock.
+#[derive(Clone, Copy, Debug, Default)]
+struct Second {
+    second: u64,
+    tries: u64,
 }
 
 impl Refused {
@@ -21,6 +34,7 @@ impl Refused {
     pub fn record(&self, address: IpAddr, user_agent: &[u8], now_ms: u64) {
         let mut hasher = DefaultHasher::new();
         (address, user_agent).hash(&mut hasher);
+        self.tried(now_ms / 1_000);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let who = hasher.finish();
         if seen.len() >= REFUSED_MAX && !seen.contains_key(&who) {
@@ -30,6 +44,22 @@ impl Refused {
             }
         }
         seen.insert(who, now_ms);
+    }
+
+    /// Refusals in the last [`REFUSED_WINDOW_MS`] before `now_ms`, rounded to seconds.
+    pub fn tries(&self, now_ms: u64) -> u64 {
+        let now = now_ms / 1_000;
+        let tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.iter().filter(|slot| now.saturating_sub(slot.second) < SLOTS).map(|slot| slot.tries).sum()
+    }
+
+    fn tried(&self, second: u64) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = &mut tries[(second % SLOTS) as usize];
+        if slot.second != second {
+            *slot = Second { second, tries: 0 };
+        }
+        slot.tries += 1;
     }
 
     /// How many there are at `now_ms`.
@@ -61,6 +91,8 @@ mod tests {
         refused.record(address(1), b"vlc", 0);
         refused.record(address(2), b"hls.js", 0);
         assert_eq!(refused.count(9_000), 3);
+        assert_eq!(refused.tries(9_000), 12, "every try is a refusal");
+        assert_eq!((refused.tries(15_000), refused.tries(23_999), refused.tries(24_000)), (9, 1, 0));
     }
 
     #[test]

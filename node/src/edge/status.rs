@@ -103,6 +103,7 @@ impl EdgeNode {
             streams,
             viewers: self.hub.load.viewers(),
             refused_15s: self.hub.refused.count(now_ms),
+            refusals_15s: self.hub.refused.tries(now_ms),
             admitted: self.hub.load.admitted(),
             egress_bytes: self.hub.totals.egress_bytes_total(),
             capacity: self.hub.load.capacity(),

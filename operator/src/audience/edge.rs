@@ -4,8 +4,10 @@ use super::hls::Life;
 use lectern_api::node_status::{EdgeStatus, NodeStatus};
 use std::collections::VecDeque;
 
-/// Over how long rates are averaged: HLS is sent in bursts, one a segment, and a round comes every two seconds.
-const RATE_WINDOW_MS: u64 = 10_000;
+/// Over how long egress is averaged: HLS is sent in bursts, one a segment, and a round comes every two seconds.
+const EGRESS_WINDOW_MS: u64 = 10_000;
+/// Over how long joins are averaged: three rounds. A crowd must show soon.
+const JOINS_WINDOW_MS: u64 = 6_000;
 
 /// One edge.
 #[derive(Debug)]
@@ -18,7 +20,9 @@ pub(super) struct Memory {
     pub heard_ms: Option<u64>,
     /// RTMP and HTTP-FLV viewers.
     pub connections: u64,
+    /// Distinct newcomers that it refused, and how often.
     pub refused: u64,
+    pub refusals: u64,
     sent: Rate,
     admitted: Rate,
     /// Viewers at the end of the last round in which it answered.
@@ -35,8 +39,9 @@ impl Memory {
             heard_ms: None,
             connections: 0,
             refused: 0,
-            sent: Rate::default(),
-            admitted: Rate::default(),
+            refusals: 0,
+            sent: Rate::over(EGRESS_WINDOW_MS),
+            admitted: Rate::over(JOINS_WINDOW_MS),
             viewers: 0,
         }
     }
@@ -57,7 +62,7 @@ impl Memory {
         self.heard_ms = Some(heard_ms);
         self.connections =
             edge.streams.values().fold(0, |sum, stream| sum.saturating_add(stream.rtmp).saturating_add(stream.flv));
-        self.refused = edge.refused_15s;
+        (self.refused, self.refusals) = (edge.refused_15s, edge.refusals_15s);
         self.sent.sample(heard_ms, edge.egress_bytes);
         self.admitted.sample(heard_ms, edge.admitted);
         true
@@ -80,20 +85,25 @@ impl Memory {
 }
 
 /// How fast a counter grows that begins again at zero when its process does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rate {
+    window_ms: u64,
     samples: VecDeque<(u64, u64)>,
     per_1000_s: u64,
 }
 
 impl Rate {
+    fn over(window_ms: u64) -> Self {
+        Self { window_ms, samples: VecDeque::new(), per_1000_s: 0 }
+    }
+
     fn sample(&mut self, at_ms: u64, count: u64) {
         // A counter that goes back without a restart is no counter; begin again.
         if self.samples.back().is_some_and(|(last_ms, last)| at_ms <= *last_ms || count < *last) {
             self.samples.clear();
         }
         self.samples.push_back((at_ms, count));
-        while self.samples.get(1).is_some_and(|(next_ms, _)| at_ms - next_ms >= RATE_WINDOW_MS) {
+        while self.samples.get(1).is_some_and(|(next_ms, _)| at_ms - next_ms >= self.window_ms) {
             self.samples.pop_front();
         }
         let Some((from_ms, from)) = self.samples.front().copied().filter(|(from_ms, _)| *from_ms < at_ms) else {
@@ -110,11 +120,11 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use super::Rate;
+    use super::{EGRESS_WINDOW_MS, Rate};
 
     #[test]
     fn a_rate_survives_restarts_and_never_jumps() {
-        let mut rate = Rate::default();
+        let mut rate = Rate::over(EGRESS_WINDOW_MS);
         for (at_ms, count, expected) in
             [(0, 5_000, 0), (2_000, 7_000, 1_000_000), (4_000, 9_000, 1_000_000), (14_000, 9_000, 0)]
         {

@@ -9,6 +9,7 @@ use super::edge::Memory;
 use super::hls::{Hls, Life};
 use super::{EdgeAudience, EventAudience};
 use crate::plan::schedule;
+use crate::scaling;
 use crate::validate::Event;
 use jiff::Timestamp;
 use lectern_api::node_status::NodeStatus;
@@ -55,6 +56,8 @@ struct Told {
 struct Sums {
     connections: u64,
     refused: u64,
+    refusals: u64,
+    refusing: u32,
     egress_bits: u64,
     joins_per_1000_s: u64,
 }
@@ -75,7 +78,7 @@ impl Fold {
         let sums = self.sums(edges, &silent);
         let mut audience = EventAudience {
             viewers: hls.saturating_add(sums.connections),
-            refused: sums.refused,
+            refused: scaling::refused_people(sums.refused, sums.refusals, sums.refusing),
             demand: 0,
             egress_bits_per_second: sums.egress_bits,
             joins_per_second: per_second(sums.joins_per_1000_s),
@@ -181,6 +184,8 @@ impl Sums {
     fn add(&mut self, memory: &Memory) {
         self.connections = self.connections.saturating_add(memory.connections);
         self.refused = self.refused.saturating_add(memory.refused);
+        self.refusals = self.refusals.saturating_add(memory.refusals);
+        self.refusing += u32::from(memory.refused > 0);
         self.egress_bits = self.egress_bits.saturating_add(memory.egress_bits());
         self.joins_per_1000_s = self.joins_per_1000_s.saturating_add(memory.joins_per_1000_s());
     }
@@ -200,10 +205,8 @@ pub fn floor(event: &Event, now: Timestamp) -> u64 {
 }
 
 /// Viewers that one edge should have: what the autoscaler divides by.
-#[must_use]
-pub fn target(event: &Event) -> u64 {
-    let edges = &event.edges;
-    (u64::from(edges.viewers_per_edge).saturating_mul(u64::from(edges.target_percent)) / 100).max(1)
+fn target(event: &Event) -> u64 {
+    scaling::target(u64::from(event.edges.viewers_per_edge), event.edges.target_percent)
 }
 
 #[cfg(test)]

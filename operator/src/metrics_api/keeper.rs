@@ -37,7 +37,7 @@ pub enum Place {
     /// In a Secret.
     Secret {
         /// The namespace's Secrets.
-        api: Api<Secret>,
+        api: Box<Api<Secret>>,
         /// Its name.
         name: String,
         /// What the server is called.
@@ -51,7 +51,7 @@ impl Place {
     /// The Secret `name` in `namespace`, for a server called `host`.
     #[must_use]
     pub fn secret(client: Client, namespace: &str, name: &str, host: String) -> Self {
-        Self::Secret { api: Api::namespaced(client, namespace), name: name.to_owned(), host }
+        Self::Secret { api: Box::new(Api::namespaced(client, namespace)), name: name.to_owned(), host }
     }
 
     /// Keeps the certificate for ever, and tells what it is.

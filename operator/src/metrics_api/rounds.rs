@@ -77,7 +77,7 @@ impl Rounds {
     pub async fn round(&mut self, targets: Vec<Target>) -> Outcome {
         let began = Instant::now();
         let admin: Vec<SocketAddr> = targets.iter().flat_map(|target| &target.edges).map(|edge| edge.admin).collect();
-        let heard = self.scraper.ask_all(&admin).await;
+        let heard = self.scraper.ask_all(admin).await;
         let there: HashMap<&str, &str> =
             targets.iter().map(|target| (target.id.as_str(), target.uid.as_str())).collect();
         self.folds.retain(|id, (uid, _)| there.get(id.as_str()) == Some(&uid.as_str()));

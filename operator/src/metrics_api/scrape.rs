@@ -20,6 +20,8 @@ const ROUND: Duration = Duration::from_millis(1_800);
 const AT_ONCE_MAX: usize = 512;
 /// Largest answer in bytes: 64 streams are 20 KiB. With [`AT_ONCE_MAX`] this bounds memory.
 const ANSWER_BYTES_MAX: usize = 128 << 10;
+/// What is read at a time in bytes: each connection keeps so much, and a usual answer has 2 KiB.
+const READ_BYTES: usize = 4 << 10;
 /// A connection that was not used for three rounds belongs to an edge that is gone.
 const IDLE: Duration = Duration::from_secs(8);
 
@@ -47,6 +49,7 @@ impl Default for Scraper {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
+            .http1_read_buf_exact_size(READ_BYTES)
             .build(connector);
         Self { client }
     }
@@ -54,11 +57,10 @@ impl Default for Scraper {
 
 impl Scraper {
     /// Asks all of them, and answers in their order; None for those that were silent.
-    #[allow(clippy::unnecessary_to_owned, reason = "a stream that borrows its addresses is no future that can be sent")]
-    pub async fn ask_all(&self, admin: &[SocketAddr]) -> Vec<Option<Heard>> {
+    pub async fn ask_all(&self, admin: Vec<SocketAddr>) -> Vec<Option<Heard>> {
         let end = Instant::now() + ROUND;
         let mut all: Vec<Option<Heard>> = std::iter::repeat_with(|| None).take(admin.len()).collect();
-        let asks = stream::iter(admin.to_vec().into_iter().enumerate()).map(|(place, address)| {
+        let asks = stream::iter(admin.into_iter().enumerate()).map(|(place, address)| {
             let asked = self.clone().ask(address);
             async move { (place, timeout_at(end.min(Instant::now() + ANSWER), asked).await.ok().flatten()) }
         });

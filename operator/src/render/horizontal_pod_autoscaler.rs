@@ -6,11 +6,14 @@ use crate::scaling::{self, Amount, Direction};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::{
-    CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler,
+    CrossVersionObjectReference, ExternalMetricSource, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler,
     HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec, MetricIdentifier, MetricSpec, MetricTarget,
     ObjectMetricSource,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use lectern_api::labels;
+use std::collections::BTreeMap;
 
 /// Viewers, refused newcomers and the schedule's floor, over the whole event.
 const DEMAND: &str = "viewer_demand";
@@ -50,6 +53,18 @@ fn metrics(scene: &Scene<'_>) -> Vec<MetricSpec> {
 
 /// A total of the event, divided by the edges that exist: pods that are pending or silent do not distort it.
 fn metric(scene: &Scene<'_>, name: &str, each: u64) -> MetricSpec {
+    let target = MetricTarget {
+        type_: "AverageValue".into(),
+        average_value: Some(Quantity(each.to_string())),
+        ..MetricTarget::default()
+    };
+    if scene.installation.metrics == Metrics::External {
+        let event = BTreeMap::from([(labels::EVENT.to_owned(), scene.event.name.to_string())]);
+        let selector = LabelSelector { match_labels: Some(event), ..LabelSelector::default() };
+        let metric = MetricIdentifier { name: name.into(), selector: Some(selector) };
+        let external = ExternalMetricSource { metric, target };
+        return MetricSpec { type_: "External".into(), external: Some(external), ..MetricSpec::default() };
+    }
     let object = ObjectMetricSource {
         described_object: CrossVersionObjectReference {
             api_version: Some("lectern.dev/v1alpha1".into()),
@@ -57,11 +72,7 @@ fn metric(scene: &Scene<'_>, name: &str, each: u64) -> MetricSpec {
             name: scene.event.name.to_string(),
         },
         metric: MetricIdentifier { name: name.into(), selector: None },
-        target: MetricTarget {
-            type_: "AverageValue".into(),
-            average_value: Some(Quantity(each.to_string())),
-            ..MetricTarget::default()
-        },
+        target,
     };
     MetricSpec { type_: "Object".into(), object: Some(object), ..MetricSpec::default() }
 }

@@ -79,6 +79,34 @@ fn what_is_not_asked_for_is_not_made() {
 }
 
 #[test]
+fn where_custom_metrics_are_somebody_elses_the_autoscaler_asks_for_external_ones() {
+    let mut installation = installation();
+    installation.metrics = Metrics::External;
+    let autoscaler = rendered_by(&event(), &Observed::default(), &installation).autoscalers.remove(0);
+    let metrics = serde_json::to_value(autoscaler.spec.unwrap().metrics).unwrap();
+    let expected = json!([{"type": "External", "external": {
+        "metric": {"name": "viewer_demand", "selector": {"matchLabels": {"lectern.dev/event": "gala"}}},
+        "target": {"type": "AverageValue", "averageValue": "1050"},
+    }}]);
+    assert_eq!(metrics, expected);
+}
+
+#[test]
+fn the_example_for_keda_goes_by_the_same_rules() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/autoscaling/keda.yaml")).unwrap();
+    let example: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+    let autoscaler = rendered(&event()).autoscalers.remove(0).spec.unwrap();
+    let ours = serde_json::to_value(&autoscaler).unwrap();
+    let theirs = &example["spec"];
+    assert_eq!(theirs["advanced"]["horizontalPodAutoscalerConfig"]["behavior"], ours["behavior"]);
+    assert_eq!(theirs["scaleTargetRef"]["name"], ours["scaleTargetRef"]["name"]);
+    assert_eq!(theirs["minReplicaCount"], ours["minReplicas"]);
+    assert_eq!(theirs["maxReplicaCount"], ours["maxReplicas"]);
+    let target = &ours["metrics"][0]["object"]["target"]["averageValue"];
+    assert_eq!(&theirs["triggers"][0]["metadata"]["threshold"], target);
+}
+
+#[test]
 fn every_object_says_whose_it_is_and_goes_with_the_event() {
     for document in rendered(&event()).documents().unwrap() {
         let metadata = &document["metadata"];

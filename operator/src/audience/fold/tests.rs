@@ -69,6 +69,18 @@ fn connections_refused_newcomers_and_the_floor_add_up() {
     assert_eq!(fold.round(START_MS + 10_000, &seen, 5_000).unwrap().demand, 5_000);
 }
 
+#[test]
+fn newcomers_who_try_at_every_edge_are_counted_once() {
+    // A hundred people, refused fifteen times each, by eight full edges: each edge knows most of them.
+    let full = said(&[], |edge| (edge.refused_15s, edge.refusals_15s) = (86, 188));
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let all: Vec<_> = names.iter().map(|name| (*name, Some(&full))).collect();
+    let audience = round(&mut Fold::default(), 1_000, &all).unwrap();
+    assert!((93..=107).contains(&audience.refused), "{}", audience.refused);
+    let older = said(&[], |edge| edge.refused_15s = 20);
+    assert_eq!(round(&mut Fold::default(), 1_000, &[("a", Some(&older))]).unwrap().refused, 20);
+}
+
 /// What is guessed for silent edges, and when nothing is known.
 #[test]
 fn silent_edges_are_guessed_until_more_than_half_are_silent() {

@@ -183,8 +183,7 @@ pub async fn owner(asked: Asked, problem: watch::Sender<Option<(String, String)>
 }
 
 fn foreign(found: Option<&APIService>, namespace: &str, service: &str) -> Option<(String, String)> {
-    let way_out =
-        "set the chart's autoscaling.backend to operator (or to external, if that one serves Lectern's metrics)";
+    let way_out = "set the chart's autoscaling.backend to external or operator";
     let Some(found) = found else {
         return Some((
             "MetricsApiMissing".into(),

@@ -96,7 +96,7 @@ pub enum Pull {
 pub enum Backend {
     /// An autoscaler that asks metrics-api.
     Apiservice,
-    /// An autoscaler that asks somebody else.
+    /// An autoscaler that asks metrics-api by way of external.metrics.k8s.io.
     External,
     /// KEDA.
     Keda,

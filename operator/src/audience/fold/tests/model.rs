@@ -176,9 +176,15 @@ impl World {
         }
     }
 
-    /// An audience of about `count` that comes and goes all the time.
+    /// An audience of about `count` that comes and goes all the time; each stays for about `stay_ms`.
     fn churn(&mut self, count: u64, stay_ms: u64, from_ms: u64, to_ms: u64) {
-        self.join(from_ms, count, Some(stay_ms));
+        let first = self.players.len();
+        self.join(from_ms, count, None);
+        // Those of the beginning are in the middle of their stay.
+        for who in first..self.players.len() {
+            let at_ms = from_ms + STEP_MS + self.dice.below(stay_ms);
+            self.plan(at_ms, who, Step::Leave);
+        }
         for at_ms in (from_ms..to_ms).step_by(1_000) {
             self.join(at_ms, count * 1_000 / stay_ms, Some(stay_ms));
         }
@@ -384,7 +390,8 @@ fn an_audience_that_comes_and_goes_is_counted_within_five_per_cent() {
         for segment_ms in [2_000, 4_000, 6_000] {
             let mut world = World::new(seed, balancer, 5, segment_ms);
             let end_ms = START_MS + 2 * MINUTE_MS;
-            world.churn(1_000, 5 * MINUTE_MS, START_MS + 1_000, end_ms);
+            // Three hundred new ones a minute, and as many who go.
+            world.churn(1_500, 5 * MINUTE_MS, START_MS + 1_000, end_ms);
             world.run(end_ms);
             let error = world.error_percent(START_MS + 40_000, end_ms);
             assert!(error <= 5, "{error} % with {balancer:?}, segments of {segment_ms} ms: {:?}", world.told.last());
