@@ -81,12 +81,17 @@ fn newcomers_who_try_at_every_edge_are_counted_once() {
     assert_eq!(round(&mut Fold::default(), 1_000, &[("a", Some(&older))]).unwrap().refused, 20);
 }
 
+/// What each of three edges answers: its viewers, or nothing.
+type Answers = [Option<u64>; 3];
+/// Viewers, demand and guessed edges; None where nothing is known.
+type Known = Option<(u64, u64, u32)>;
+
 /// What is guessed for silent edges, and when nothing is known.
 #[test]
 fn silent_edges_are_guessed_until_more_than_half_are_silent() {
     // Three edges with 100, 200 and 300 viewers in the first round; who answers in the second, and with what.
     let first = [connected(100), connected(200), connected(300)];
-    let table: [(&str, [Option<u64>; 3], Option<(u64, u64, u32)>); 7] = [
+    let table: [(&str, Answers, Known); 7] = [
         ("all answer", [Some(100), Some(200), Some(300)], Some((600, 600, 0))),
         ("a silent one is what it was", [Some(100), Some(200), None], Some((600, 600, 1))),
         ("others may rise meanwhile", [Some(150), Some(200), None], Some((650, 650, 1))),
