@@ -191,7 +191,7 @@ async fn lead(
 async fn look_at_events(
     scopes: Vec<Option<String>>,
     context: &Arc<Context>,
-    mut poked: mpsc::UnboundedReceiver<EventKey>,
+    poked: mpsc::UnboundedReceiver<EventKey>,
     ended: CancellationToken,
 ) {
     let (mut controllers, mut stores, mut doors) = (Vec::new(), Vec::new(), HashMap::new());
@@ -216,17 +216,39 @@ async fn look_at_events(
         controllers.push(controller.for_each(|_| std::future::ready(())));
         doors.insert(scope, door);
     }
-    let _ = context.events.set(stores);
-    let route = async {
-        while let Some(key) = poked.recv().await {
+    let _ = context.events.set(stores.clone());
+    tokio::select! {
+        _ = join_all(controllers) => {}
+        () = route(poked, context.metrics_problem.clone(), &stores, &doors) => {}
+    }
+}
+
+/// Sends every poke to the controller of its namespace, until nobody pokes any more. Whose the metrics API is concerns
+/// all events.
+async fn route(
+    mut poked: mpsc::UnboundedReceiver<EventKey>,
+    mut problem: channel::Receiver<Option<(String, String)>>,
+    stores: &[reflector::Store<Guarded>],
+    doors: &HashMap<Option<String>, mpsc::UnboundedSender<EventKey>>,
+) {
+    let mut asked = true;
+    loop {
+        let keys: Vec<EventKey> = tokio::select! {
+            key = poked.recv() => match key {
+                Some(key) => vec![key],
+                None => return,
+            },
+            changed = problem.changed(), if asked => {
+                asked = changed.is_ok();
+                let all = stores.iter().flat_map(reflector::Store::state);
+                all.filter_map(|event| Some(EventKey { namespace: event.namespace()?, name: event.name_any() })).collect()
+            }
+        };
+        for key in keys {
             if let Some(door) = doors.get(&None).or_else(|| doors.get(&Some(key.namespace.clone()))) {
                 let _ = door.send(key);
             }
         }
-    };
-    tokio::select! {
-        _ = join_all(controllers) => {}
-        () = route => {}
     }
 }
 

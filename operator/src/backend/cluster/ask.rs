@@ -32,7 +32,7 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// An edge that has been silent for so long is looked at every round: it may be lost.
 const SILENT_MS: u64 = 3_000;
 /// Between two looks at the owner of the metrics API.
-const OWNER_PERIOD: Duration = Duration::from_secs(30);
+const OWNER_PERIOD: Duration = Duration::from_secs(10);
 /// The metrics API, in the version that autoscalers prefer.
 const API_SERVICE: &str = "v1beta2.custom.metrics.k8s.io";
 
