@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take to start: ten times what it takes on two idle cores, for machines that are busy.
 const START_LIMIT: Duration = Duration::from_secs(180);
+/// After so long without a node it is looked whether its kubelet still runs.
+const KUBELET_LOOK: Duration = Duration::from_secs(30);
 /// How long a component may take to stop in order before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How long the API server may take to answer one question of ours.
@@ -224,12 +226,29 @@ impl Own {
 
     fn wait_for_node(&mut self, node: u8) -> Result<()> {
         let name = format!("node/{}", node_name(node));
-        let limit = format!("--timeout={}s", START_LIMIT.as_secs());
-        for condition in ["--for=create", "--for=condition=Ready"] {
-            let waited = self.kubectl(&["wait", condition, &name, &limit]);
-            waited.with_context(|| format!("{name} does not become Ready: see {}", self.logs.display()))?;
+        let began = Instant::now();
+        let part = format!("--timeout={}s", KUBELET_LOOK.as_secs());
+        while let Err(error) = self.kubectl(&["wait", "--for=create", &name, &part]) {
+            if began.elapsed() >= START_LIMIT {
+                return Err(error.context(format!("{name} does not appear: see {}", self.logs.display())));
+            }
+            self.revive_kubelet(node)?;
         }
+        let limit = format!("--timeout={}s", START_LIMIT.as_secs());
+        let waited = self.kubectl(&["wait", "--for=condition=Ready", &name, &limit]);
+        waited.with_context(|| format!("{name} does not become Ready: see {}", self.logs.display()))?;
         self.still_runs(&[Component::ControllerManager, Component::Scheduler, Component::KubeProxy(node)])
+    }
+
+    /// A kubelet that finds no containerd yet gives up; on a machine of its own somebody would start it again.
+    fn revive_kubelet(&mut self, node: u8) -> Result<()> {
+        let kubelet = Component::Kubelet(node);
+        if let Err(ended) = self.still_runs(&[kubelet]) {
+            eprintln!("testcluster: {ended:#}; it is started again");
+            self.running.remove(&kubelet);
+            self.start_component(kubelet)?;
+        }
+        Ok(())
     }
 
     fn import_image_on(&self, node: u8, tar: &Path) -> Result<()> {
