@@ -3,6 +3,7 @@
 //! The middle knows no client, no clock and no socket: time is an argument, and what was seen is an `Observed` in which
 //! everything may be missing.
 
+mod admin;
 pub mod args;
 pub mod audience;
 pub mod backend;

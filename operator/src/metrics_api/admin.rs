@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics` in the clear, for kubelets and Prometheus. Names: docs/cluster.md.
 
 use super::rounds::Outcome;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -9,7 +9,6 @@ use axum::{Router, routing::get};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -30,21 +29,8 @@ pub struct Admin {
 /// # Errors
 /// When the address is taken.
 pub async fn serve(address: SocketAddr, admin: Admin, stop: CancellationToken) -> Result<()> {
-    let listener = TcpListener::bind(address).await;
-    let listener =
-        listener.with_context(|| format!("failed to listen on {address}; choose another with --listen-admin"))?;
-    let router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(admin);
-    tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "failed to serve the admin port");
-        }
-    });
-    Ok(())
+    let router = Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics)).with_state(admin);
+    crate::admin::serve(address, router, stop).await
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {

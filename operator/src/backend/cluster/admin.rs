@@ -1,14 +1,13 @@
 //! `/healthz`, `/readyz`, `/metrics` of the operator.
 
 use super::metrics::Metrics;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, routing::get};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// What a Prometheus server is told that this is.
@@ -26,22 +25,9 @@ struct Admin {
 /// # Errors
 /// When the address is taken.
 pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>, stop: CancellationToken) -> Result<()> {
-    let listener = TcpListener::bind(address).await;
-    let listener =
-        listener.with_context(|| format!("failed to listen on {address}; choose another with --listen-admin"))?;
     let admin = Admin { metrics, stop: stop.clone() };
-    let router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(text))
-        .with_state(admin);
-    tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "failed to serve the admin port");
-        }
-    });
-    Ok(())
+    let router = Router::new().route("/readyz", get(ready)).route("/metrics", get(text)).with_state(admin);
+    crate::admin::serve(address, router, stop).await
 }
 
 /// A replica that waits to lead is as ready as the one that leads.
