@@ -1,6 +1,7 @@
 //! A cluster as tests use it: one that was started for them, or one that was there.
 
 mod own;
+mod supervise;
 
 use crate::components::{CONTAINERD_SOCKET, Component, Options};
 use crate::tools;
@@ -11,7 +12,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use supervise::Supervisor;
 
 /// Set to `yes`, it says that the cluster of `KUBECONFIG` may be used for tests though it is not on this machine.
 const DISPOSABLE: &str = "LECTERN_TEST_CLUSTER_IS_DISPOSABLE";
@@ -21,8 +23,10 @@ const DISPOSABLE: &str = "LECTERN_TEST_CLUSTER_IS_DISPOSABLE";
 pub struct Cluster {
     kubeconfig: PathBuf,
     kubectl: Vec<OsString>,
+    // Dropped before what it looks after.
+    supervisor: Option<Supervisor>,
     /// `None`: it was there before, and stays.
-    own: Option<Mutex<Own>>,
+    own: Option<Arc<Mutex<Own>>>,
 }
 
 impl Cluster {
@@ -38,7 +42,9 @@ impl Cluster {
         let components = tools::components()?;
         let own = Own::start(options, &components)?;
         let kubectl = vec![components.into(), "kubectl".into()];
-        Ok(Self { kubeconfig: own.kubeconfig().to_owned(), kubectl, own: Some(Mutex::new(own)) })
+        let kubeconfig = own.kubeconfig().to_owned();
+        let own = Arc::new(Mutex::new(own));
+        Ok(Self { kubeconfig, kubectl, supervisor: Some(Supervisor::of(&own)), own: Some(own) })
     }
 
     /// Takes the cluster of `KUBECONFIG` if that is set; else starts one.
@@ -51,7 +57,7 @@ impl Cluster {
             return Self::start(options);
         };
         let kubectl = vec![tools::components()?.into(), "kubectl".into()];
-        let found = Self { kubeconfig: kubeconfig.into(), kubectl, own: None };
+        let found = Self { kubeconfig: kubeconfig.into(), kubectl, supervisor: None, own: None };
         let server =
             found.kubectl(&["config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}"])?;
         let disposable = std::env::var(DISPOSABLE).is_ok_and(|v| v == "yes");
@@ -175,7 +181,7 @@ impl Cluster {
         self.must_be_own("stop a component")?.stop(component)
     }
 
-    /// Kills a component and waits for its end. Pods run on.
+    /// Kills a component and waits for its end: it stays away until it is started. Pods run on.
     ///
     /// # Errors
     /// When it does not run.
@@ -220,8 +226,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When something is left behind.
-    pub fn remove(self) -> Result<()> {
-        match self.own {
+    pub fn remove(mut self) -> Result<()> {
+        drop(self.supervisor.take());
+        match self.own.take().and_then(Arc::into_inner) {
             Some(own) => own.into_inner().unwrap_or_else(PoisonError::into_inner).remove(),
             None => Ok(()),
         }

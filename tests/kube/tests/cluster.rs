@@ -116,6 +116,12 @@ fn an_api_server_alone_stops_and_starts_and_remembers() {
     cluster.start_component(Component::ApiServer).expect("starts");
     cluster.wait_for_api_server().expect("answers");
     cluster.kubectl(&["get", "configmap", "kept"]).expect("is still there");
+
+    // One that ends by itself is started again, as on any machine.
+    let mut outside = cluster.exec_in_netns("pkill");
+    assert!(outside.args(["-KILL", "-f", "kube-apiserver --etcd"]).status().expect("starts").success());
+    let kept = || cluster.kubectl(&["get", "configmap", "kept", "--request-timeout=1s"]).is_ok();
+    wait::until_true("the API server to be there again", LIMIT, kept).expect("is started");
     cluster.remove().expect("nothing is left behind");
 }
 

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take to start: ten times what it takes on two idle cores, for machines that are busy.
 const START_LIMIT: Duration = Duration::from_secs(180);
-/// After so long without a node it is looked whether its kubelet still runs.
-const KUBELET_LOOK: Duration = Duration::from_secs(30);
+/// After so long without a node it is looked whether everything still runs.
+const NODE_LOOK: Duration = Duration::from_secs(30);
 /// How long a component may take to stop in order before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How long the API server may take to answer one question of ours.
@@ -227,26 +227,28 @@ impl Own {
     fn wait_for_node(&mut self, node: u8) -> Result<()> {
         let name = format!("node/{}", node_name(node));
         let began = Instant::now();
-        let part = format!("--timeout={}s", KUBELET_LOOK.as_secs());
+        let part = format!("--timeout={}s", NODE_LOOK.as_secs());
         while let Err(error) = self.kubectl(&["wait", "--for=create", &name, &part]) {
             if began.elapsed() >= START_LIMIT {
                 return Err(error.context(format!("{name} does not appear: see {}", self.logs.display())));
             }
-            self.revive_kubelet(node)?;
+            self.revive()?;
         }
         let limit = format!("--timeout={}s", START_LIMIT.as_secs());
         let waited = self.kubectl(&["wait", "--for=condition=Ready", &name, &limit]);
         waited.with_context(|| format!("{name} does not become Ready: see {}", self.logs.display()))?;
-        self.still_runs(&[Component::ControllerManager, Component::Scheduler, Component::KubeProxy(node)])
+        self.revive()
     }
 
-    /// A kubelet that finds no containerd yet gives up; on a machine of its own somebody would start it again.
-    fn revive_kubelet(&mut self, node: u8) -> Result<()> {
-        let kubelet = Component::Kubelet(node);
-        if let Err(ended) = self.still_runs(&[kubelet]) {
-            eprintln!("testcluster: {ended:#}; it is started again");
-            self.running.remove(&kubelet);
-            self.start_component(kubelet)?;
+    /// Starts again what ended by itself: a kubelet that finds no containerd yet and controllers that find no API server
+    /// give up, and on a real machine somebody would start them again.
+    pub(super) fn revive(&mut self) -> Result<()> {
+        let ended = |child: &mut Child| child.try_wait().ok().flatten();
+        let ended: Vec<_> = self.running.iter_mut().filter_map(|(c, child)| Some((*c, ended(child)?))).collect();
+        for (component, status) in ended {
+            eprintln!("testcluster: {component} ended ({status}); it is started again");
+            self.running.remove(&component);
+            self.start_component(component)?;
         }
         Ok(())
     }
