@@ -197,6 +197,14 @@ impl Cluster {
         self.must_be_own("start a component")?.start_component(component)
     }
 
+    /// Ends the controllers and starts them with the periods of `options`.
+    ///
+    /// # Errors
+    /// When they do not run or do not start.
+    pub fn restart_controllers(&self, options: &Options) -> Result<()> {
+        self.must_be_own("restart the controllers")?.restart_controllers(options)
+    }
+
     /// Waits until the API server answers that it is ready.
     ///
     /// # Errors

@@ -22,11 +22,11 @@ pub struct Options {
     pub nodes: u8,
     /// What runs besides store and API server.
     pub control_plane: ControlPlane,
-    /// How often the HPA controller looks. Kubernetes' default is 15 s; 2 s keep tests short.
+    /// How often the HPA controller looks; 2 s keep tests short.
     pub hpa_period: Duration,
-    /// How long the HPA remembers a higher wish. Kubernetes' default is 5 min.
+    /// How long the HPA remembers a higher wish.
     pub hpa_downscale_stabilization: Duration,
-    /// How long a silent node counts as alive. Kubernetes' default is 50 s.
+    /// How long a silent node counts as alive.
     pub node_monitor_grace_period: Duration,
     /// The kubelets' longest wait before a crashed container starts again. Kubernetes' default, 5 min with 10 s at
     /// first, is what users meet, so it is the default here.
@@ -57,6 +57,19 @@ impl Default for Options {
             crash_back_off_max: None,
             api_port: 0,
             logs: None,
+        }
+    }
+}
+
+impl Options {
+    /// The periods of a controller manager that was given no flags: what users meet, and too long for most tests.
+    #[must_use]
+    pub fn with_kubernetes_periods(self) -> Self {
+        Self {
+            hpa_period: Duration::from_secs(15),
+            hpa_downscale_stabilization: Duration::from_secs(300),
+            node_monitor_grace_period: Duration::from_secs(50),
+            ..self
         }
     }
 }

@@ -86,16 +86,9 @@ pub fn serve(wanted: &Wanted) -> Result<()> {
     // Before any thread starts, so that all of them leave these signals to the `wait` below.
     ends.thread_block().context("failed to block signals")?;
     let control_plane = if wanted.api_only { ControlPlane::StoreAndApi } else { ControlPlane::Full };
-    let cluster = Cluster::start(&Options {
-        nodes: wanted.nodes,
-        control_plane,
-        api_port: wanted.api_port,
-        // What somebody who looks around should meet, not what keeps tests short.
-        hpa_period: Duration::from_secs(15),
-        hpa_downscale_stabilization: Duration::from_secs(300),
-        node_monitor_grace_period: Duration::from_secs(50),
-        ..Options::default()
-    })?;
+    let options = Options { nodes: wanted.nodes, control_plane, api_port: wanted.api_port, ..Options::default() };
+    // What somebody who looks around should meet, not what keeps tests short.
+    let cluster = Cluster::start(&options.with_kubernetes_periods())?;
     if !wanted.bare && !wanted.api_only {
         match &wanted.image {
             Some(tar) => cluster.import_image(tar)?,

@@ -124,6 +124,14 @@ impl Own {
         Ok(())
     }
 
+    pub(super) fn restart_controllers(&mut self, options: &Options) -> Result<()> {
+        let Options { hpa_period, hpa_downscale_stabilization, node_monitor_grace_period, .. } = *options;
+        let now = self.options.clone();
+        self.options = Options { hpa_period, hpa_downscale_stabilization, node_monitor_grace_period, ..now };
+        self.stop(Component::ControllerManager)?;
+        self.start_component(Component::ControllerManager)
+    }
+
     pub(super) fn wait_for_api_server(&self) -> Result<()> {
         let port = SocketAddr::from((node_address(1), API_PORT));
         let answers = || {
