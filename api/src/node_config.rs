@@ -204,7 +204,7 @@ pub struct EdgeConfig {
     /// What the autoscaler aims at, in per cent of capacity: above it connections are let go sooner.
     #[serde(default = "default_target_utilization")]
     pub target_utilization_percent: u32,
-    /// Milliseconds from SIGTERM to the end.
+    /// Milliseconds from SIGTERM or SIGINT to the end.
     pub drain_ms: u64,
     /// Milliseconds over which frames for RTMP and HTTP-FLV viewers are merged into one write.
     #[serde(default = "default_merge_window_ms")]

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Signals: SIGTERM or SIGINT stops in order (an ingest closes its epochs and publishers, an edge drains); a second one \
-ends at once.
-Exit status: 0 stopped as told; 1 failed while running; 2 command line or configuration cannot work.
+ends at once. An edge that nobody watches ends some seconds after SIGTERM, when load balancers know, and at once after \
+SIGINT.
+Exit status: 0 stopped as told; 1 failed while running; 2 command line or configuration cannot work; 130 or 143 ended \
+by a second SIGINT or SIGTERM.
 
 Example, an ingest and an edge on one machine:
   printf 0123456789abcdef > seed
@@ -104,7 +106,7 @@ pub struct EdgeOptions {
     /// What the autoscaler aims at, in per cent [file: targetUtilizationPercent; default 70].
     #[arg(long, value_name = "PERCENT", env = "LECTERN_TARGET_UTILIZATION_PERCENT")]
     pub target_utilization_percent: Option<u32>,
-    /// Milliseconds from SIGTERM to the end [file: drainMs].
+    /// Milliseconds from SIGTERM or SIGINT to the end [file: drainMs].
     #[arg(long, value_name = "MS", env = "LECTERN_DRAIN_MS")]
     pub drain_ms: Option<u64>,
     /// Milliseconds over which frames for RTMP and HTTP-FLV viewers are merged, 0 to 350 [file: mergeWindowMs;

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::counting::Load;
 use crate::drain;
 use crate::http::{Site, serve};
+use crate::signals::Stop;
 use crate::viewers::{Lobby, Play, Shards};
 use anyhow::Context;
 use lectern_api::node_config::EdgeConfig;
@@ -42,21 +43,21 @@ pub const METRICS: &[Metric] = metrics::TABLE;
 /// Longest merge window: longer ones would eat the lead that players keep (design section 4).
 const MERGE_WINDOW_MS_MAX: u64 = 350;
 
-/// Runs an edge until `shutdown`, then drains.
+/// Runs an edge until it is told to stop, then drains.
 ///
 /// # Errors
 /// If it cannot listen or has no usable token.
-pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(config: EdgeConfig, told: Stop) -> anyhow::Result<()> {
     let token = Arc::new(Token::read(Path::new(&config.token_file))?);
     let bound = Bound::new(&config).await?;
     let edge = Edge::new(&config, token);
     let stop = CancellationToken::new();
     let admin = edge.serve(bound, &stop)?;
-    tokio::select! {
-        () = shutdown.cancelled() => {}
+    let cause = tokio::select! {
+        cause = told.told() => cause,
         result = admin => return result.context("the admin port's task failed")?,
-    }
-    let plan = drain::Plan::new(config.drain_ms);
+    };
+    let plan = drain::Plan::new(config.drain_ms, cause);
     drain::drain(plan, &edge.hub, &edge.node, &edge.shards, &stop).await;
     Ok(())
 }

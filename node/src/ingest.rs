@@ -38,7 +38,7 @@ mod takeover;
 pub use status::METRICS;
 use stream::Stream;
 
-/// After SIGTERM links and publishers get this long to take the last words: with the rest of the end, under 5 s.
+/// Told to end, links and publishers get this long to take the last words: with the rest of the end, under 5 s.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Streams by name.
@@ -140,7 +140,7 @@ impl Ingest {
         &self.forwards
     }
 
-    /// SIGTERM came.
+    /// It was told to end.
     pub fn stopping(&self) -> bool {
         self.stop.is_cancelled()
     }

@@ -6,8 +6,6 @@
 use anyhow::Context;
 use args::{Args, Role};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 pub mod admin;
 pub mod args;
@@ -25,6 +23,7 @@ pub mod keys;
 mod log_limit;
 mod outbox;
 pub mod relay_out;
+pub mod signals;
 mod socket;
 pub mod telemetry;
 pub mod viewers;
@@ -79,41 +78,19 @@ fn run(args: Args) -> anyhow::Result<()> {
         .context("failed to start the asynchronous runtime")?;
     let result = runtime.block_on(async move {
         raise_file_limit();
-        let shutdown = stop_on_signals().context("failed to listen for signals")?;
+        let stop = signals::Stop::listen().context("failed to listen for signals")?;
         match args.role {
             Role::Ingest(options) => {
                 let source = config::Source::ingest(options);
                 let config = source.load()?;
-                ingest::run(source, config, shutdown).await
+                ingest::run(source, config, stop.token()).await
             }
-            Role::Edge(options) => edge::run(config::edge(&options)?, shutdown).await,
+            Role::Edge(options) => edge::run(config::edge(&options)?, stop).await,
         }
     });
     // Blocking work that is still under way (a DNS question, say) must not hold up the end.
     runtime.shutdown_background();
     result
-}
-
-/// A token that SIGTERM and SIGINT cancel. A second one ends the process at once.
-fn stop_on_signals() -> std::io::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let shutdown = CancellationToken::new();
-    let token = shutdown.clone();
-    tokio::spawn(async move {
-        for round in 0..2 {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            if round == 1 {
-                tracing::warn!("{name} again: ending at once");
-                std::process::exit(i32::from(EXIT_FAILED));
-            }
-            tracing::info!("{name}: stopping");
-            token.cancel();
-        }
-    });
-    Ok(shutdown)
 }
 
 /// A socket is a file: the soft limit (often 1,024) would end at a thousand viewers, the hard one rarely does.

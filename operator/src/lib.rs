@@ -17,5 +17,6 @@ pub mod render;
 pub mod repair;
 pub mod scaling;
 pub mod show;
+pub mod signals;
 pub mod telemetry;
 pub mod validate;

@@ -21,6 +21,7 @@ mod wire;
 
 pub use options::MetricsApiOptions;
 
+use crate::signals::{Cause, Stop};
 use anyhow::{Context as _, Result};
 use certificate::Material;
 use cluster::Scope;
@@ -36,7 +37,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ const TOKENS: usize = 2;
 const STARTING: &str = "the edges were not asked yet";
 const STOPPING: &str = "stopping";
 
-/// Counts and answers until SIGTERM.
+/// Counts and answers until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When there is no API server to ask, or an address is taken.
@@ -101,23 +101,18 @@ async fn run(options: &MetricsApiOptions) -> Result<()> {
     tasks.spawn(rounds::run(scopes, outcome));
     tracing::info!(https = %options.listen_https, admin = %options.listen_admin, pod = options.pod_name, "started");
 
-    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for signals")?;
+    let told = Stop::listen()?;
     let run = async {
         ready(outcome_now, front_proxy_now, serving_now, &not_ready).await;
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = run => {}
-    }
+    let cause = tokio::select! {
+        cause = told.told() => cause,
+        () = run => Cause::Terminate,
+    };
     not_ready.send_replace(Some(STOPPING));
-    tracing::info!("stopping");
-    tokio::select! {
-        () = tokio::time::sleep(LINGER) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    if cause == Cause::Terminate {
+        tokio::time::sleep(LINGER).await;
     }
     stop.cancel();
     let _ = server.await;

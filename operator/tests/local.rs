@@ -89,6 +89,22 @@ fn an_order_to_end_takes_the_children_down_and_ends_well() {
 }
 
 #[test]
+fn a_second_order_to_end_is_obeyed_at_once_by_children_that_do_not_listen_too() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut run = Run::start_with("trap '' INT TERM;", &[]);
+        let event = run.until("two ready edges", |event| ready_edges(event).len() == 2);
+        let pids = pids(&event);
+        kill(i64::from(run.child.id()), signal);
+        assert_eq!(run.notice("draining")["viewers"], 0);
+        assert!(pids.iter().all(|pid| alive(*pid)));
+        kill(i64::from(run.child.id()), signal);
+        assert_eq!(run.notice("ended")["event"], "ended");
+        assert_eq!(run.child.wait().unwrap().code(), Some(code));
+        assert!(pids.iter().all(|pid| !alive(*pid)));
+    }
+}
+
+#[test]
 fn children_do_not_outlive_a_killed_parent() {
     let mut run = Run::start(&[]);
     let event = run.until("two ready edges", |event| ready_edges(event).len() == 2);
@@ -138,13 +154,18 @@ struct Run {
 
 impl Run {
     fn start(args: &[&str]) -> Self {
+        Self::start_with("", args)
+    }
+
+    /// The nodes run `first`, as a shell does, before they are nodes.
+    fn start_with(first: &str, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (event, node) = (folder.path().join("event.yaml"), folder.path().join("node"));
         std::fs::write(&event, EVENT).unwrap();
         // This test program itself, as the node.
         let me = std::env::current_exe().unwrap();
         let script = format!(
-            "#!/bin/sh\nFAKE_ROLE=$1 FAKE_CONFIG=$3 exec {} --exact pretend_node --ignored --nocapture\n",
+            "#!/bin/sh\n{first}\nFAKE_ROLE=$1 FAKE_CONFIG=$3 exec {} --exact pretend_node --ignored --nocapture\n",
             me.display()
         );
         std::fs::write(&node, script).unwrap();

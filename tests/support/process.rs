@@ -175,6 +175,13 @@ pub fn signal_to(pid: u32, signal: Signal) -> Result<()> {
     kill(target, signal).with_context(|| format!("failed to send {signal} to {pid}"))
 }
 
+/// Whether the process of that id runs. One that has ended and that nobody has waited for yet does not.
+#[must_use]
+pub fn is_there(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
 /// Resident memory of a process in KiB (proc(5), `VmRSS`).
 ///
 /// # Errors

@@ -27,6 +27,8 @@ pub struct Stream {
     pub rtmp_viewers: AtomicU64,
     /// Open HTTP-FLV connections.
     pub flv_viewers: AtomicU64,
+    /// When it was last asked for over HTTP.
+    pub asked_ms: AtomicU64,
 }
 
 impl Stream {
@@ -40,6 +42,7 @@ impl Stream {
             ring: Arc::default(),
             rtmp_viewers: AtomicU64::new(0),
             flv_viewers: AtomicU64::new(0),
+            asked_ms: AtomicU64::new(0),
         })
     }
 

@@ -29,7 +29,7 @@ pub struct EdgeNode {
     token: Arc<Token>,
     event: String,
     boot: String,
-    /// SIGTERM came.
+    /// It was told to end.
     pub draining: AtomicBool,
     /// The end is so near that nobody new should come.
     pub leaving: AtomicBool,

@@ -2,6 +2,7 @@
 
 use super::driver::{Input, Reply};
 use super::*;
+use crate::signals::Cause;
 use bytes::Bytes;
 use lectern_api::node_config::EdgeListen;
 use lectern_api::node_status::NodeStatus;
@@ -334,7 +335,7 @@ async fn a_draining_edge_serves_on_stays_ready_and_ends_in_time() {
     let stream = a.edge.hub.stream("hall-a").unwrap();
     until("the viewer is there", || stream.flv_viewers.load(Relaxed) == 1).await;
     let begin = std::time::Instant::now();
-    let plan = drain::Plan::new(2_600);
+    let plan = drain::Plan::new(2_600, Cause::Terminate);
     let draining = drain::drain(plan, &a.edge.hub, &a.edge.node, &a.edge.shards, &a.stop);
     let watching = async {
         let status = loop {
@@ -351,4 +352,49 @@ async fn a_draining_edge_serves_on_stays_ready_and_ends_in_time() {
     };
     tokio::join!(draining, watching);
     assert!(begin.elapsed() < Duration::from_millis(plan.end_ms + 1_000), "{:?}", begin.elapsed());
+}
+
+/// Never reached in a test.
+const LONG_MS: u64 = 3_600_000;
+
+#[tokio::test]
+async fn an_edge_that_a_person_ends_waits_for_nobody_where_nobody_watches() {
+    let mut studio = Studio::new(RING);
+    let a = Running::start().await;
+    studio.link(&a, &[&a]).await;
+    studio.publish(13).await;
+    a.lists(&studio.machine.ledger().clone()).await;
+    // A page was open and is closed; its browser keeps the connection.
+    let mut kept = TcpStream::connect(a.http).await.unwrap();
+    kept.write_all(b"GET /live/hall-a/media.m3u8 HTTP/1.1\r\nhost: edge\r\n\r\n").await.unwrap();
+    assert!(kept.read(&mut [0; 4_096]).await.unwrap() > 0);
+    let plan = drain::Plan::new(LONG_MS, Cause::Interrupt);
+    let draining = drain::drain(plan, &a.edge.hub, &a.edge.node, &a.edge.shards, &a.stop);
+    tokio::time::timeout(PATIENCE, draining).await.expect("it ends at once");
+    assert!(a.stop.is_cancelled());
+}
+
+#[tokio::test]
+async fn an_edge_that_a_person_ends_waits_for_who_watches() {
+    let mut studio = Studio::new(RING);
+    let a = Running::start().await;
+    studio.link(&a, &[&a]).await;
+    studio.publish(13).await;
+    a.lists(&studio.machine.ledger().clone()).await;
+    let mut viewer = TcpStream::connect(a.http).await.unwrap();
+    viewer.write_all(b"GET /live/hall-a.flv HTTP/1.1\r\nhost: edge\r\n\r\n").await.unwrap();
+    let stream = a.edge.hub.stream("hall-a").unwrap();
+    until("the viewer is there", || stream.flv_viewers.load(Relaxed) == 1).await;
+    let plan = drain::Plan::new(LONG_MS, Cause::Interrupt);
+    let draining = drain::drain(plan, &a.edge.hub, &a.edge.node, &a.edge.shards, &a.stop);
+    let watching = async {
+        until("it drains", || a.edge.node.draining.load(Relaxed)).await;
+        for _ in 0..3 {
+            assert_eq!(get(a.http, "/live/hall-a/media.m3u8", "").await.0, 200);
+        }
+        assert!(a.status().await.ready, "it serves on");
+        drop(viewer);
+    };
+    let both = async { tokio::join!(draining, watching) };
+    tokio::time::timeout(PATIENCE, both).await.expect("it ends when the viewer has gone");
 }

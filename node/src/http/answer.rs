@@ -75,6 +75,7 @@ fn find(site: &Arc<Site>, connection: &Arc<Connection>, asked: &Asked, path: &st
         let known = site.hub.playback.load().known;
         return Ok(reply::why(if known { Why::NoSuchStream } else { Why::NotYetWired }));
     };
+    stream.asked_ms.store(site.hub.clock.now_ms(), Relaxed);
     match route {
         Route::Index(_) => index(site, connection, asked, &stream),
         Route::Media(_) => playlist(connection, asked, &stream, |snapshot| snapshot.media.as_ref(), Wanted::Media),

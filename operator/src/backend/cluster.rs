@@ -30,6 +30,7 @@ mod zones;
 
 pub use options::{Backend, OperatorOptions};
 
+use crate::signals::Stop;
 use anyhow::{Context as _, Result};
 use ask::Asked;
 use cache::{Cache, EventKey};
@@ -45,7 +46,6 @@ use reconcile::{Context, Guarded, reconcile};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// How long looks that are under way may take after SIGTERM.
 const STOP: Duration = Duration::from_secs(10);
 
-/// Runs until SIGTERM.
+/// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When an option cannot work, the admin port is taken, or no API server is configured. An API server that does not
@@ -75,7 +75,7 @@ async fn run(options: &OperatorOptions) -> Result<()> {
     let client =
         Client::try_default().await.context("failed to find an API server (KUBECONFIG, or run it in a pod)")?;
     let metrics = Arc::new(Metrics::default());
-    let stop = stop_on_signal()?;
+    let stop = Stop::listen()?.token();
     admin::serve(options.listen_admin, Arc::clone(&metrics), stop.clone()).await?;
     let identity = options.pod_name.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
     let mut leadership = lease::Leadership::new(client.clone(), &options.namespace, &options.lease, &identity);
@@ -105,21 +105,6 @@ async fn run(options: &OperatorOptions) -> Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-fn stop_on_signal() -> Result<CancellationToken> {
-    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for signals")?;
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
-    Ok(stop)
 }
 
 fn hostname() -> String {

@@ -16,6 +16,7 @@ mod screen;
 use crate::args::{LocalOptions, Output};
 use crate::plan::{self, Observed, Plan};
 use crate::scaling::Rules;
+use crate::signals::{Cause, Signals};
 use crate::validate::Event;
 use anyhow::{Context, Result};
 use files::Workdir;
@@ -28,18 +29,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// How often the loop looks even if nothing happens: bounds how late a restart is and how old the screen.
 const TICK: Duration = Duration::from_millis(250);
-/// After SIGTERM nodes get their drain time and this much more before they are killed.
+/// When all ends nodes get their drain time and this much more before they are killed.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// News of children that may wait; more only wait in their senders.
 const NEWS_QUEUE: usize = 256;
 
-/// Runs the event until it is told to end.
+/// Runs the event until it is told to end; told so twice, it ends this process.
 ///
 /// # Errors
 /// When the event cannot be read or cannot work, an address is taken, or the node binary is not there.
@@ -49,7 +49,10 @@ pub fn main(options: &LocalOptions) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
     // Children are tied to the thread that starts them (child.rs): this future runs on the main thread.
-    runtime.block_on(run(options, raw, event))
+    match runtime.block_on(run(options, raw, event))? {
+        Some(impatient) => impatient.exit(),
+        None => Ok(()),
+    }
 }
 
 /// A viewer at the entry takes two descriptors, and the usual soft limit is 1,024. Without leave to raise it the run
@@ -61,8 +64,9 @@ fn raise_descriptors() {
     }
 }
 
-async fn run(options: &LocalOptions, raw: LiveEvent, event: Event) -> Result<()> {
-    let mut stop = Stop::new()?;
+/// Gives the second signal, if the end was not waited for.
+async fn run(options: &LocalOptions, raw: LiveEvent, event: Event) -> Result<Option<Cause>> {
+    let mut signals = Signals::listen()?;
     let mut runner = Runner::start(options, raw, event).await?;
     runner.announce(options);
     let mut tick = tokio::time::interval(TICK);
@@ -71,32 +75,11 @@ async fn run(options: &LocalOptions, raw: LiveEvent, event: Event) -> Result<()>
         tokio::select! {
             _ = tick.tick() => {}
             Some(news) = runner.news.recv() => runner.hear(news),
-            () = stop.wait() => break,
+            _ = signals.next() => break,
         }
         runner.step()?;
     }
-    runner.drain(&mut stop).await;
-    Ok(())
-}
-
-/// SIGINT and SIGTERM.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self> {
-        let on = |kind| signal(kind).context("failed to listen for signals");
-        Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
+    Ok(runner.drain(&mut signals).await)
 }
 
 /// Everything that runs for the event.
@@ -201,17 +184,18 @@ impl Runner {
         self.screen.draw(&report::table(&self.status, &seen));
     }
 
-    /// SIGTERM to all, then waits; a second signal or the end of the drain time kills.
-    async fn drain(&mut self, stop: &mut Stop) {
+    /// Tells all to end, then waits; a second signal, which it gives, or the end of the drain time kills.
+    async fn drain(&mut self, signals: &mut Signals) -> Option<Cause> {
         let longest = Duration::from_millis(self.event.edges.drain_ms) + DRAIN_GRACE;
         self.screen.draw(&[]);
-        self.screen.say(&Notice::Draining { at_most_s: longest.as_secs() });
+        self.screen.say(&Notice::Draining { viewers: self.fleet.viewers(), at_most_s: longest.as_secs() });
         self.fleet.end_all();
         let deadline = Instant::now() + longest;
-        while self.fleet.running() > 0 {
+        let mut impatient = None;
+        while self.fleet.running() > 0 && impatient.is_none() {
             tokio::select! {
                 Some(news) = self.news.recv() => self.hear(news),
-                () = stop.wait() => break,
+                cause = signals.next() => impatient = Some(cause),
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
@@ -225,6 +209,7 @@ impl Runner {
             }
         }
         self.screen.say(&Notice::Ended);
+        impatient
     }
 }
 

@@ -206,9 +206,14 @@ impl Fleet {
         Ok(notices)
     }
 
-    /// SIGTERM to all.
+    /// Viewers, as the edges last said.
+    pub(super) fn viewers(&self) -> u64 {
+        self.edges.iter().filter_map(|edge| edge.said()?.edge.map(|said| said.viewers)).sum()
+    }
+
+    /// Everything ends. There will be no edge that viewers could be sent to, so each waits for its viewers alone.
     pub(super) fn end_all(&mut self) {
-        self.ingest.iter_mut().chain(&mut self.edges).for_each(Node::end);
+        self.ingest.iter_mut().chain(&mut self.edges).for_each(|node| node.end(Signal::SIGINT));
         self.edges.retain(|edge| !matches!(edge.state, State::Gone));
     }
 
@@ -242,7 +247,7 @@ impl Fleet {
         let leaving = leave::first(&self.edges, staying.saturating_sub(wanted));
         for edge in self.edges.iter_mut().filter(|edge| leaving.contains(&edge.name)) {
             notices.push(Notice::Ending { node: edge.name.clone() });
-            edge.end();
+            edge.end(Signal::SIGTERM);
         }
         self.edges.retain(|edge| !matches!(edge.state, State::Gone));
         Ok(())

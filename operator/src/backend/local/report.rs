@@ -61,7 +61,7 @@ pub(super) enum Notice {
     /// An encoder should be set differently.
     EncoderWarning { stream: String, text: String },
     /// Everything ends.
-    Draining { at_most_s: u64 },
+    Draining { viewers: u64, at_most_s: u64 },
     /// Everything has ended.
     Ended,
 }
@@ -112,8 +112,10 @@ impl fmt::Display for Notice {
             }
             Self::Offline { stream } => write!(f, "{stream}: the encoder went"),
             Self::EncoderWarning { stream, text } => write!(f, "{stream}: {text}"),
-            Self::Draining { at_most_s } => {
-                write!(f, "ending: viewers are let go, at most {at_most_s} s; Ctrl-C again ends at once")
+            Self::Draining { viewers: 0, .. } => write!(f, "ending; Ctrl-C again ends at once"),
+            Self::Draining { viewers, at_most_s } => {
+                let people = if *viewers == 1 { "viewer" } else { "viewers" };
+                write!(f, "ending: waiting for {viewers} {people}, at most {at_most_s} s; Ctrl-C again ends at once")
             }
             Self::Ended => write!(f, "ended"),
         }

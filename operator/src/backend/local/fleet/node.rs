@@ -140,10 +140,12 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn end(&mut self) {
+    /// SIGTERM: as in a cluster, where others stay. SIGINT: it need not wait for anybody but its viewers. What drains
+    /// already goes on draining: a second signal would cut it short.
+    pub(super) fn end(&mut self, signal: Signal) {
         self.state = match std::mem::replace(&mut self.state, State::Gone) {
             State::Running { hold, poll } => {
-                hold.signal(Signal::SIGTERM);
+                hold.signal(signal);
                 State::Ending { hold, poll }
             }
             State::Ending { hold, poll } => State::Ending { hold, poll },
