@@ -39,8 +39,7 @@ async fn a_full_edge_refuses_newcomers_and_keeps_those_it_has() {
     assert_eq!(http::get(&format!("{base}.flv")).await.unwrap().status, 503);
     assert_eq!(http::get(&format!("{base}/media.m3u8")).await.unwrap().status, 200, "who is inside goes on");
     let newcomers = ["--hls", "5", "--flv", "2", "--rtmp", "2", "--duration", "10s"];
-    let rtmp = format!("rtmp://{}/live/{STREAM}", fleet.edge(0).unwrap().rtmp);
-    let urls = [page.as_str(), &format!("{base}.flv"), &rtmp].map(str::to_owned);
+    let urls = fleet.viewer_urls(STREAM);
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     let outside = Crowd::start("outside", fleet.folder.path(), &[urls.as_slice(), &newcomers].concat()).unwrap();
     let outside = outside.wait(10).await.unwrap();
@@ -65,12 +64,7 @@ async fn an_edge_that_is_told_to_go_serves_on_and_lets_its_viewers_go_in_time() 
     let _publisher = ffmpeg("publisher", fleet.folder.path(), Clip::Plain, &fleet.publish_url(STREAM)).unwrap();
     fleet.wait_live(0, STREAM, 4).await.unwrap();
     fleet.wait_live(1, STREAM, 4).await.unwrap();
-    let mut urls = Vec::new();
-    for edge in [fleet.edge(0).unwrap(), fleet.edge(1).unwrap()] {
-        urls.push(format!("http://{}/live/{STREAM}/index.m3u8", edge.http));
-        urls.push(format!("http://{}/live/{STREAM}.flv", edge.http));
-        urls.push(format!("rtmp://{}/live/{STREAM}", edge.rtmp));
-    }
+    let urls = fleet.viewer_urls(STREAM);
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     let watch = ["--hls", "40", "--flv", "20", "--rtmp", "20", "--duration", "60s"];
     let expect = ["--expect", "no-errors,no-gaps,no-mismatches,no-refusals,all-joined"];

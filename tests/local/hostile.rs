@@ -185,11 +185,7 @@ async fn ten_thousand_hostile_connections_disturb_nobody() {
     let listen = fleet.edge(0).unwrap();
     let to = Targets { publish: fleet.ingest().rtmp, play: listen.rtmp, relay: listen.relay, http: listen.http };
 
-    let urls = [
-        format!("http://{}/live/{STREAM}/index.m3u8", to.http),
-        format!("http://{}/live/{STREAM}.flv", to.http),
-        format!("rtmp://{}/live/{STREAM}", to.play),
-    ];
+    let urls = fleet.viewer_urls(STREAM);
     let mut arguments: Vec<&str> = urls.iter().map(String::as_str).collect();
     arguments.extend(["--hls", "140", "--flv", "30", "--rtmp", "30", "--ramp", "3s", "--duration", "300s"]);
     arguments

@@ -31,12 +31,7 @@ async fn memory_and_descriptors_are_flat_with_five_hundred_viewers() {
     fleet.wait_live(0, STREAM, 4).await.unwrap();
     fleet.wait_live(1, STREAM, 4).await.unwrap();
 
-    let mut urls = Vec::new();
-    for edge in [fleet.edge(0).unwrap(), fleet.edge(1).unwrap()] {
-        urls.push(format!("http://{}/live/{STREAM}/index.m3u8", edge.http));
-        urls.push(format!("http://{}/live/{STREAM}.flv", edge.http));
-        urls.push(format!("rtmp://{}/live/{STREAM}", edge.rtmp));
-    }
+    let urls = fleet.viewer_urls(STREAM);
     let duration = format!("{}s", seconds() + 30);
     let mut arguments: Vec<&str> = urls.iter().map(String::as_str).collect();
     arguments.extend(["--hls", "400", "--flv", "50", "--rtmp", "50", "--ramp", "10s", "--duration", &duration]);

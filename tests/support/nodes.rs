@@ -145,6 +145,16 @@ impl Fleet {
         self.edges.get(n).copied().with_context(|| format!("there is no edge {n}"))
     }
 
+    /// What viewers of all protocols open, at every edge: HLS, HTTP-FLV and RTMP of each.
+    #[must_use]
+    pub fn viewer_urls(&self, stream: &str) -> Vec<String> {
+        let of = |edge: &EdgeListen| {
+            let http = format!("http://{}/live/{stream}", edge.http);
+            [format!("{http}/index.m3u8"), format!("{http}.flv"), format!("rtmp://{}/live/{stream}", edge.rtmp)]
+        };
+        self.edges.iter().flat_map(of).collect()
+    }
+
     /// Addresses of the ingest.
     #[must_use]
     pub fn ingest(&self) -> IngestListen {
