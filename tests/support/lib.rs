@@ -13,4 +13,5 @@ pub mod media;
 pub mod nodes;
 pub mod process;
 pub mod publish;
+pub mod reel;
 pub mod wait;
