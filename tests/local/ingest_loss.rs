@@ -11,10 +11,12 @@ use e2e::publish::{ffmpeg, persistent};
 use e2e::wait::{unix_ms, wait_for};
 
 const STREAM: &str = "hall-a";
-/// From the accepted publish to the first segment of the new epoch at every edge. The bar is 3 s; a test on a shared
-/// machine prints the figure and only refuses what a busy machine does not explain.
+/// From the accepted publish to the first segment of the new epoch at every edge, and to a frame of it in hls.js (design
+/// section 11). On a shared machine the figures are printed beside these bars.
+const LISTED_BAR_MS: u64 = 3_000;
+const SHOWN_BAR_MS: u64 = 6_000;
+/// Only what a busy machine does not explain is refused.
 const LISTED_MS: u64 = 10_000;
-/// From the accepted publish to a frame of the new epoch in hls.js. The bar is 6 s; see [`LISTED_MS`].
 const SHOWN_MS: u64 = 15_000;
 /// hls.js plays three target durations behind the end of the list, whose last segment is up to one old.
 const USUAL_BEHIND_MS: u64 = 8_000;
@@ -81,13 +83,12 @@ async fn a_killed_ingest_costs_one_discontinuity_and_a_moment() {
             .await
             .unwrap();
     let (listed, shown) = (first.max(second) - accepted, shown - accepted);
-    println!("listed {listed} ms, shown {shown} ms after the accepted publish (bars: 3 s and 6 s)");
-    assert!(listed <= LISTED_MS, "listed {listed} ms after the accepted publish");
-    assert!(
-        shown <= SHOWN_MS,
-        "shown {shown} ms after the accepted publish (listed {listed}):\n{}",
-        timeline(&browser, accepted)
+    let figures = format!(
+        "after the accepted publish: listed at every edge {listed} ms (bar {LISTED_BAR_MS}), shown {shown} ms (bar \
+         {SHOWN_BAR_MS})"
     );
+    println!("{figures}");
+    assert!(listed <= LISTED_MS && shown <= SHOWN_MS, "{figures}\n{}", timeline(&browser, accepted));
 
     wait_for("the page plays on", 20, || async { (browser.now().date? > epoch + 4_000).then_some(()) }).await.unwrap();
     let page = browser.close().await.unwrap();
