@@ -7,6 +7,8 @@ use anyhow::Context;
 use bytes::BytesMut;
 use lectern_media::machine::Output;
 use lectern_media::rtmp::server::{Config, Event, Session};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -253,22 +255,7 @@ impl Connection {
 /// The key of a query such as `key=KEY&more=x`, with percent signs resolved.
 fn key_of(query: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|h| std::str::from_utf8(h).ok());
-        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned)
 }
 
 async fn dismissed(phase: &mut Phase) -> Dismissal {
@@ -293,6 +280,7 @@ mod tests {
             ("key=", Some("")),
             ("monkey=abc", None),
             ("key=%ff", None),
+            ("key=a+b%+c", Some("a+b%+c")),
         ] {
             assert_eq!(key_of(query).as_deref(), key, "{query}");
         }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use lectern_api::labels;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::borrow::Cow;
 use subtle::ConstantTimeEq as _;
@@ -238,27 +239,9 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     Some(decoded(&found.1.replace('+', " ")).into_owned()).filter(|value| !value.is_empty())
 }
 
-/// Percent-encoding undone (RFC 3986, 2.1). What is no UTF-8 then matches nothing.
+/// Percent-encoding undone. What is no UTF-8 then matches nothing.
 fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return text.into();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match digits.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned().into()
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]
