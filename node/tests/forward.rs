@@ -4,12 +4,11 @@
 use serde_json::json;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 #[path = "support/fleet.rs"]
 mod fleet;
 
-use fleet::{DEADLINE, Encoder, Fleet};
+use fleet::{Encoder, Fleet, wait_for};
 
 /// An nginx-rtmp that records what is pushed to it; killed when dropped.
 struct Nginx {
@@ -39,11 +38,8 @@ impl Nginx {
             .spawn()
             .expect("nginx with its RTMP module is installed (scripts/setup)");
         let nginx = Self { folder, port, process };
-        let since = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(since.elapsed() < DEADLINE, "{}", nginx.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let listens = wait_for(async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+        assert!(listens.is_some(), "nginx does not listen:\n{}", nginx.log());
         nginx
     }
 
@@ -62,16 +58,14 @@ impl Nginx {
     }
 
     async fn until_recorded(&self, name: &str, count: usize, bytes: u64) -> std::path::PathBuf {
-        let since = Instant::now();
-        loop {
-            let found: Vec<_> = self.recordings().into_iter().filter(|(n, _, _)| n.starts_with(name)).collect();
-            if let Some((_, path, size)) = found.get(count - 1)
-                && *size >= bytes
-            {
-                return path.clone();
-            }
-            assert!(since.elapsed() < DEADLINE, "{found:?}\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let recorded = wait_for(async || {
+            let (_, path, size) =
+                self.recordings().into_iter().filter(|(n, _, _)| n.starts_with(name)).nth(count - 1)?;
+            (size >= bytes).then_some(path)
+        });
+        match recorded.await {
+            Some(path) => path,
+            None => panic!("{name} is not recorded: {:?}\n{}", self.recordings(), self.log()),
         }
     }
 

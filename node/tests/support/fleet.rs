@@ -26,6 +26,24 @@ use tokio_util::sync::CancellationToken;
 pub const DEADLINE: Duration = Duration::from_secs(40);
 const SEED: &str = "0123456789abcdef0123456789abcdef";
 
+/// Time between two looks at what can only be asked.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Looks until `condition` gives a value. `None` after [`DEADLINE`]: the caller knows what to show then.
+pub async fn wait_for<T>(mut condition: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let looking = async {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            if let Some(value) = condition().await {
+                return value;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, looking).await.ok()
+}
+
 /// An ingest, its files and its addresses.
 pub struct Fleet {
     pub folder: tempfile::TempDir,
@@ -110,14 +128,10 @@ impl Fleet {
 
     /// Waits until the status fulfils `condition`.
     pub async fn until(&self, what: &str, condition: impl Fn(&IngestStatus) -> bool) -> IngestStatus {
-        let since = Instant::now();
-        loop {
-            let status = self.status().await;
-            if condition(&status) {
-                return status;
-            }
-            assert!(since.elapsed() < DEADLINE, "{what}: {status:#?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let found = wait_for(async || Some(self.status().await).filter(&condition)).await;
+        match found {
+            Some(status) => status,
+            None => panic!("{what}: {:#?}", self.status().await),
         }
     }
 
