@@ -21,7 +21,7 @@ bench: ## measures against nginx and nginx-rtmp on this machine
 	@scripts/setup bench
 	@scripts/bench
 
-fuzz: ## every fuzz target for a bounded time (FUZZ_SECONDS each, 60 unless told otherwise)
+fuzz: ## every fuzz target for a bounded time (FUZZ_SECONDS each, 60 unless told otherwise); goes on where it last stopped
 	@scripts/setup fuzz
 	@scripts/fuzz
 
