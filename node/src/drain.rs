@@ -94,7 +94,8 @@ fn is_alone(hub: &Hub, cause: Cause) -> bool {
 }
 
 /// Whether somebody asked for this stream who will ask again.
-fn is_polled(stream: &Stream, now_ms: u64) -> bool {
+#[must_use]
+pub fn is_polled(stream: &Stream, now_ms: u64) -> bool {
     let snapshot = stream.snapshot.load();
     let ledger = &snapshot.view.ledger;
     let presentation = ledger.presentation.as_ref().filter(|_| ledger.life == Life::Open);

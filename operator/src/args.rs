@@ -21,6 +21,9 @@ pub enum Command {
     /// Count who watches, and tell autoscalers and the operator: what the chart starts.
     MetricsApi(crate::metrics_api::MetricsApiOptions),
     /// Run an event on this machine: ingest and edges as child processes.
+    ///
+    /// Ctrl-C ends it: at once where nobody watches, else when the viewers have gone, within edges.drain. A second one
+    /// does not wait for them (exit status 130).
     Local(LocalOptions),
     /// Show what would run for an event, and why.
     Plan(PlanOptions),
