@@ -55,13 +55,19 @@ impl Crowd {
         let (process, count) = (&mut self.process, self.count);
         wait::until(&format!("{count} viewers to have a picture"), limit, || {
             anyhow::ensure!(process.ended()?.is_none(), "the crowd ended");
-            let log = process.log();
-            let words: Vec<&str> = log.lines().last().unwrap_or_default().split([' ', ',']).collect();
-            let watching = words.windows(2).filter(|pair| pair[1] == "watching");
-            let watching: usize = watching.filter_map(|pair| pair[0].parse::<usize>().ok()).sum();
-            Ok((watching >= count).then_some(()))
+            Ok((watching(process.log().lines().last().unwrap_or_default()) >= count).then_some(()))
         })
         .unwrap();
+    }
+
+    /// What it said last: how many watch, wait, were refused, saw an error.
+    pub fn says(&self) -> String {
+        self.process.log().lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// Whether all of them have a picture.
+    pub fn all_watch(&self) -> bool {
+        watching(&self.says()) >= self.count
     }
 
     /// Waits until they go home by themselves.
@@ -79,6 +85,13 @@ impl Crowd {
         self.process.signal(nix::sys::signal::Signal::SIGTERM).expect("the crowd is still there");
         self.wait(Duration::ZERO)
     }
+}
+
+/// How many have a picture by a line of the crowd.
+fn watching(line: &str) -> usize {
+    let words: Vec<&str> = line.split([' ', ',']).collect();
+    let numbers = words.windows(2).filter(|pair| pair[1] == "watching");
+    numbers.filter_map(|pair| pair[0].parse::<usize>().ok()).sum()
 }
 
 /// What they saw.

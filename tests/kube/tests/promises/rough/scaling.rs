@@ -43,13 +43,10 @@ fn edges_follow_a_flash_crowd_without_one_error() {
     early.wait_until_all_watch(LIMIT);
     let before = event.wait_for_edges(2);
 
-    let mut late = Crowd::named(&at, "late", 300, UNHARMED, &["--hls", many, "--ramp", "20s", &page]);
+    let late = Crowd::named(&at, "late", 300, UNHARMED, &["--hls", many, "--ramp", "20s", &page]);
     let step = Instant::now();
-    let new = |pod: &Pod| before.iter().all(|known| known.uid != pod.uid);
-    wait::until_true("a new edge", LIMIT, || event.ready_edges().iter().any(new)).unwrap();
-    let first = step.elapsed();
+    let first = watch_the_rush(&event, &before, &late, step);
     figure("step of the crowd to the first new Ready edge", first);
-    late.wait_until_all_watch(LIMIT);
     figure("step of the crowd to everybody watching", step.elapsed());
     figure("edges then", event.ready_edges().len());
     let (early, late) = (early.finish(), late.finish());
@@ -62,6 +59,29 @@ fn edges_follow_a_flash_crowd_without_one_error() {
     figure("first picture p50, p90, p99 in ms", pictures);
     assert!(first <= FIRST_EDGE, "{first:?}");
     assert!(pictures[2] <= PICTURE_P99_MS, "{pictures:?}");
+}
+
+/// Waits until everybody watches, prints a line every second, and answers when the first edge came that was not there
+/// `before`.
+fn watch_the_rush(event: &Event<'_>, before: &[Pod], crowd: &Crowd, step: Instant) -> Duration {
+    let new = |pod: &Pod| before.iter().all(|known| known.uid != pod.uid);
+    let path = "--output=jsonpath={.spec.replicas}";
+    let wanted = || event.at.kubectl(&["get", "deployment", &format!("{}-edge", event.name), path]);
+    let (mut first, mut said) = (None, None);
+    wait::until_true("everybody to watch", LIMIT, || {
+        let edges = event.ready_edges();
+        if first.is_none() && edges.iter().any(new) {
+            first = Some(step.elapsed());
+        }
+        let second = step.elapsed().as_secs();
+        if said.replace(second) != Some(second) {
+            let wanted = wanted().unwrap_or_default();
+            eprintln!("TIMELINE {second:3} s: {wanted} edges wanted, {} ready; crowd {}", edges.len(), crowd.says());
+        }
+        first.is_some() && crowd.all_watch()
+    })
+    .unwrap();
+    first.expect("an edge came")
 }
 
 #[test]
