@@ -1,13 +1,24 @@
 //! Encoders inside the cluster's network: ffmpeg pushes a small encoded file, without encoding.
 
+use crate::event::LIMIT;
 use crate::namespace::Namespace;
 use e2e::media::{Clip, file};
 use e2e::process::Running;
+use lectern_testcluster::wait;
+use std::process::Stdio;
 
 const ARGUMENTS: [&str; 5] = ["-v", "warning", "-nostdin", "-re", "-stream_loop"];
 
-/// Publishes `clip` over and over; ends when it is cut off.
+/// Publishes `clip` over and over; ends when it is cut off. It starts once the Service leads to somebody: a node's rules
+/// follow its endpoints with a second's delay.
 pub fn once(at: &Namespace<'_>, name: &str, clip: Clip, url: &str) -> Running {
+    let place = url.trim_start_matches("rtmp://").split('/').next().unwrap_or_default().replace(':', "/");
+    wait::until_true(&format!("somebody at {place}"), LIMIT, || {
+        let mut dial = at.cluster.exec_in_netns("timeout");
+        dial.args(["2", "bash", "-c", &format!(": < /dev/tcp/{place}")]).stderr(Stdio::null());
+        dial.status().is_ok_and(|status| status.success())
+    })
+    .unwrap();
     let mut ffmpeg = at.cluster.exec_in_netns("ffmpeg");
     ffmpeg.args(ARGUMENTS).args(["-1", "-i"]).arg(file(clip).expect("the clip can be made"));
     ffmpeg.args(["-c", "copy", "-f", "flv", "-flvflags", "no_duration_filesize", url]);

@@ -39,9 +39,10 @@ fn edges_follow_a_flash_crowd_without_one_error() {
     event.wait_until_playable("stage");
     let (few, many) = crowd_size();
     let page = event.page("stage");
-    let mut early = Crowd::named(&at, "early", 300, UNNOTICED, &["--hls", few, "--ramp", "5s", &page]);
+    let mut early = Crowd::named(&at, "early", 300, UNNOTICED, &["--hls", few, "--ramp", "20s", &page]);
     early.wait_until_all_watch(LIMIT);
-    let before = event.wait_for_edges(2);
+    let before = settled(&event);
+    figure("edges before the step", before.len());
 
     let late = Crowd::named(&at, "late", 300, UNHARMED, &["--hls", many, "--ramp", "20s", &page]);
     let step = Instant::now();
@@ -61,12 +62,27 @@ fn edges_follow_a_flash_crowd_without_one_error() {
     assert!(pictures[2] <= PICTURE_P99_MS, "{pictures:?}");
 }
 
+/// How many edges the autoscaler has asked for.
+fn wanted(event: &Event<'_>) -> usize {
+    let name = format!("{}-edge", event.name);
+    let said = event.at.kubectl(&["get", "deployment", &name, "--output=jsonpath={.spec.replicas}"]);
+    said.ok().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+/// The edges, once all that are wanted are there and none leaves.
+fn settled(event: &Event<'_>) -> Vec<Pod> {
+    wait::until("the edges to settle", LIMIT, || {
+        let edges = event.pods("edge");
+        let ready = edges.iter().filter(|pod| pod.ready && !pod.ending).count();
+        Ok((ready == edges.len() && ready == wanted(event)).then_some(edges))
+    })
+    .unwrap()
+}
+
 /// Waits until everybody watches, prints a line every second, and answers when the first edge came that was not there
 /// `before`.
 fn watch_the_rush(event: &Event<'_>, before: &[Pod], crowd: &Crowd, step: Instant) -> Duration {
     let new = |pod: &Pod| before.iter().all(|known| known.uid != pod.uid);
-    let path = "--output=jsonpath={.spec.replicas}";
-    let wanted = || event.at.kubectl(&["get", "deployment", &format!("{}-edge", event.name), path]);
     let (mut first, mut said) = (None, None);
     wait::until_true("everybody to watch", LIMIT, || {
         let edges = event.ready_edges();
@@ -75,8 +91,12 @@ fn watch_the_rush(event: &Event<'_>, before: &[Pod], crowd: &Crowd, step: Instan
         }
         let second = step.elapsed().as_secs();
         if said.replace(second) != Some(second) {
-            let wanted = wanted().unwrap_or_default();
-            eprintln!("TIMELINE {second:3} s: {wanted} edges wanted, {} ready; crowd {}", edges.len(), crowd.says());
+            eprintln!(
+                "TIMELINE {second:3} s: {} edges wanted, {} ready; crowd {}",
+                wanted(event),
+                edges.len(),
+                crowd.says()
+            );
         }
         first.is_some() && crowd.all_watch()
     })
