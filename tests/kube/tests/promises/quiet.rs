@@ -1,6 +1,7 @@
 //! Promises whose tests disturb nobody: they run side by side.
 
 mod access;
+mod after;
 mod by_hand;
 mod bytes;
 mod change;

@@ -18,8 +18,6 @@ const PICTURE_P99_MS: u64 = 10_000;
 /// How long an autoscaler without numbers is watched: five times its period, and the longest that the cluster of the
 /// tests remembers a higher wish.
 const HOLD: Duration = Duration::from_secs(20);
-/// How long a smaller crowd may take to have fewer edges: edges leave slowly.
-const LEAVE_LIMIT: Duration = Duration::from_secs(300);
 
 /// How large the crowd gets: 3,000 needs a core for itself.
 fn crowd_size() -> (&'static str, &'static str) {
@@ -104,44 +102,6 @@ fn watch_the_rush(event: &Event<'_>, before: &[Pod], crowd: &Crowd, step: Instan
     first.expect("an edge came")
 }
 
-#[test]
-fn edges_leave_emptiest_first_and_nobody_notices() {
-    let turn = rough();
-    let at = Namespace::new(&turn, "leave");
-    let sized =
-        json!({"edges": {"min": 2, "max": 4, "viewersPerEdge": 20, "targetUtilizationPercent": 50, "drain": "15s"}});
-    let event = Event::ready(&at, "leave", &["stage"], &sized);
-    let _encoder = encoder::once(&at, "encoder", Clip::Thin, &event.publish_url("stage", &event.key("stage")));
-    event.wait_until_playable("stage");
-    let crowd = Crowd::named(&at, "crowd", 300, UNHARMED, &["--hls", "38", &event.page("stage")]);
-    let edges = event.wait_for_edges(4);
-
-    // Those who stay keep one connection each: six on each of three edges, none on the fourth.
-    let empty = &edges[2];
-    let urls: Vec<_> = edges
-        .iter()
-        .filter(|pod| pod.uid != empty.uid)
-        .map(|pod| format!("http://{}:8080/live/stage.flv", pod.ip))
-        .collect();
-    let mut arguments = vec!["--flv", "18", "--spread", "viewer"];
-    arguments.extend(urls.iter().map(String::as_str));
-    let mut stay = Crowd::named(&at, "stay", 600, "no-errors,no-retries,all-joined", &arguments);
-    stay.wait_until_all_watch(LIMIT);
-    let viewers = Crowd::named(&at, "hls", 600, UNNOTICED, &["--hls", "8", &event.page("stage")]);
-    crowd.finish().must_hold();
-    let began = Instant::now();
-    let went = wait::until("an edge to go", LEAVE_LIMIT, || Ok(event.pods("edge").into_iter().find(|pod| pod.ending)))
-        .unwrap();
-    figure("crowd gone to the first edge told to go", began.elapsed());
-    assert_eq!(went.uid, empty.uid, "the emptiest goes first: {went:?}, not {empty:?}");
-    wait::until_true("three edges", LIMIT, || event.pods("edge").len() == 3).unwrap();
-    let (stay, viewers) = (stay.finish(), viewers.finish());
-    stay.must_hold();
-    viewers.must_hold();
-    figure("who stayed, by HTTP-FLV", stay.summary());
-    figure("who stayed, by HLS", viewers.summary());
-}
-
 fn scale_metrics(turn: &Turn, replicas: &str) {
     let scale = ["--namespace=lectern-system", "scale", "deployment", "lectern-metrics", "--replicas", replicas];
     turn.kubectl(&scale).unwrap();
@@ -157,7 +117,8 @@ fn metrics_gone_means_hold_not_shrink() {
     let event = Event::ready(&at, "hold", &["stage"], &sized);
     let _encoder = encoder::once(&at, "encoder", Clip::Thin, &event.publish_url("stage", &event.key("stage")));
     event.wait_until_playable("stage");
-    let crowd = Crowd::start(&at, 300, UNHARMED, &["--hls", "28", &event.page("stage")]);
+    let mut crowd = Crowd::start(&at, 300, UNHARMED, &["--hls", "28", &event.page("stage")]);
+    crowd.wait_until_all_watch(LIMIT);
     // More than the three they need, if they came fast.
     wait::until_true("as many edges as they need", LIMIT, || event.ready_edges().len() >= 3).unwrap();
 
@@ -223,10 +184,11 @@ fn a_foreign_metrics_api_is_reported_and_the_operator_backend_takes_over_when_to
     wait::until_true("the autoscaler to be gone", LIMIT, || scalers().is_ok_and(|left| left.is_empty())).unwrap();
     let _encoder = encoder::once(&at, "encoder", Clip::Thin, &event.publish_url("stage", &event.key("stage")));
     event.wait_until_playable("stage");
-    let crowd = Crowd::start(&at, 300, UNHARMED, &["--hls", "28", &event.page("stage")]);
+    let mut crowd = Crowd::start(&at, 300, UNHARMED, &["--hls", "28", &event.page("stage")]);
     let began = Instant::now();
     wait::until_true("as many edges as they need", LIMIT, || event.ready_edges().len() >= 3).unwrap();
     figure("28 viewers to three edges by the operator itself", began.elapsed());
+    crowd.wait_until_all_watch(LIMIT);
     crowd.finish().must_hold();
     let status: Value = event.get().unwrap()["status"]["edges"].clone();
     assert!(status["viewers"].as_u64().is_some(), "{status}");
