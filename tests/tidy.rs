@@ -48,6 +48,10 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("operator/src/render", &["tokio", "async fn", "kube::Client", "::now()", "std::fs", "backend"], "render is pure"),
     ("operator/src/scaling", &["tokio", "async fn", "kube::", "::now()", "std::fs", "backend"], "scaling is pure"),
     ("operator/src/repair", &["tokio", "async fn", "kube::", "::now()", "std::fs", "backend"], "repair is pure"),
+    ("node/src/calibrate/estimate", &["tokio", "async fn", "Instant::now", "std::fs"], "estimate is pure"),
+    ("node/src/calibrate/plan", &["tokio", "async fn", "Instant::now", "std::fs"], "plan is pure"),
+    ("node/src/calibrate/report", &["tokio", "async fn", "Instant::now", "std::fs"], "report is pure"),
+    ("node/src/calibrate/source", &["tokio", "async fn", "Instant::now", "std::fs"], "source is pure"),
     ("tests", &["lectern_node::", "lectern_operator::", "lectern::"], "tests start binaries by path"),
 ];
 

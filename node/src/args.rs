@@ -4,6 +4,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod calibrate;
+
+pub use calibrate::{CalibrateOptions, Form, Protocol, VIEWERS_MAX};
+
 const AFTER_HELP: &str = "\
 Signals: SIGTERM or SIGINT stops in order (an ingest closes its epochs and publishers, an edge drains); a second one \
 ends at once. An edge that nobody watches ends some seconds after SIGTERM, when load balancers know, and at once after \
@@ -26,7 +30,7 @@ Usually the operator writes all that: `lectern local -f EVENT.yaml` runs the sam
 #[derive(Clone, Debug, Parser)]
 #[command(name = "lectern-node", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Args {
-    /// What to be.
+    /// What to be, or to do.
     #[command(subcommand)]
     pub role: Role,
     /// Logs.
@@ -34,7 +38,7 @@ pub struct Args {
     pub logs: Logs,
 }
 
-/// What a node is.
+/// What a node is, or what else this program does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Role {
     /// Take RTMP from encoders, decide where segments begin, push to every edge.
@@ -46,15 +50,21 @@ pub enum Role {
     ///
     /// Everything an edge needs may stand in the file or in options and environment variables; then no file is needed.
     Edge(EdgeOptions),
+    /// Measure what one edge carries on this machine and print the viewersPerEdge to set.
+    ///
+    /// Takes about a minute. Needs nothing but this program: no event, no cluster, no encoder.
+    #[command(after_help = calibrate::AFTER_HELP)]
+    Calibrate(CalibrateOptions),
 }
 
 impl Role {
-    /// `ingest` or `edge`.
+    /// `ingest`, `edge` or `calibrate`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ingest(_) => "ingest",
             Self::Edge(_) => "edge",
+            Self::Calibrate(_) => "calibrate",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Lectern's media node: the shell of sockets, files and clocks around the pure media path.
 //!
 //! `args` say what is wanted, `config` reads it, `ingest` and `edge` do the work until they are told to stop, `admin`
-//! answers for both. Neither role imports the other.
+//! answers for both. Neither role imports the other. `calibrate` starts both as processes and measures the edge.
 
 use anyhow::Context;
 use args::{Args, Role};
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 pub mod admin;
 pub mod args;
 mod backoff;
+mod calibrate;
 pub mod clock;
 pub mod config;
 pub mod counting;
@@ -38,9 +39,12 @@ pub const EXIT_USAGE: u8 = 2;
 pub fn main(args: Args) -> ExitCode {
     telemetry::init(&args.logs);
     let role = args.role.name();
+    let is_node = !matches!(args.role, Role::Calibrate(_));
     match run(args) {
         Ok(()) => {
-            tracing::info!(role, "stopped");
+            if is_node {
+                tracing::info!(role, "stopped");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -86,6 +90,7 @@ fn run(args: Args) -> anyhow::Result<()> {
                 ingest::run(source, config, stop.token()).await
             }
             Role::Edge(options) => edge::run(config::edge(&options)?, stop).await,
+            Role::Calibrate(options) => calibrate::run(options, stop.token()).await,
         }
     });
     // Blocking work that is still under way (a DNS question, say) must not hold up the end.

@@ -2,9 +2,10 @@
 //! `UPDATE=1` rewrites the documents.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use lectern_api::node_config::{EdgeConfig, IngestConfig};
 use lectern_node::admin::Metric;
+use lectern_node::args::{Args, Role};
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::BufRead;
@@ -17,6 +18,7 @@ fn help_equals_the_golden_text() {
         (vec!["--help"], "help.txt"),
         (vec!["ingest", "--help"], "help-ingest.txt"),
         (vec!["edge", "--help"], "help-edge.txt"),
+        (vec!["calibrate", "--help"], "help-calibrate.txt"),
     ] {
         let output = node(&args);
         assert!(output.status.success());
@@ -95,9 +97,10 @@ fn the_configuration_reference_is_current() {
          ingest reads its file again when it changes. Generated from the code: `UPDATE=1 cargo test -p lectern-node \
          --test cli` rewrites this file.\n",
     );
-    let command = lectern_node::args::Args::command();
-    let schemas = [schemars::schema_for!(IngestConfig), schemars::schema_for!(EdgeConfig)];
-    for (role, schema) in ["ingest", "edge"].into_iter().zip(schemas) {
+    let command = Args::command();
+    let schemas =
+        [Some(schemars::schema_for!(IngestConfig)), Some(schemars::schema_for!(EdgeConfig)), None::<schemars::Schema>];
+    for (role, schema) in ["ingest", "edge", "calibrate"].into_iter().zip(schemas) {
         let _ = write!(
             text,
             "\n## `lectern-node {role}`\n\n### Options\n\n| option | environment | meaning |\n|---|---|---|\n"
@@ -107,12 +110,30 @@ fn the_configuration_reference_is_current() {
             let Some(env) = option.get_env() else { continue };
             let meaning = option.get_long_help().or(option.get_help()).unwrap().to_string();
             let (long, env) = (option.get_long().unwrap(), env.to_string_lossy());
-            let _ = writeln!(text, "| `--{long}` | `{env}` | {} |", cell(&meaning));
+            let default: Vec<_> = option
+                .get_default_values()
+                .iter()
+                .map(|value| format!(" [default: {}]", value.to_string_lossy()))
+                .collect();
+            let _ = writeln!(text, "| `--{long}` | `{env}` | {}{} |", cell(&meaning), default.concat());
         }
+        let Some(schema) = schema else { continue };
         let _ = write!(text, "\n### File\n\n| field | type | default | meaning |\n|---|---|---|---|\n");
         rows(schema.as_value(), schema.as_value(), "", &mut text);
     }
     golden("docs/configuration.md", &text);
+}
+
+#[test]
+fn the_job_that_measures_an_edge_says_what_the_program_understands() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/autoscaling/calibrate.yaml");
+    let job: Value = serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    let words = container["command"].as_array().unwrap().iter().chain(container["args"].as_array().unwrap());
+    let args = Args::try_parse_from(words.map(|word| word.as_str().unwrap())).unwrap_or_else(|error| panic!("{error}"));
+    let Role::Calibrate(options) = args.role else { panic!("{args:?}") };
+    let limit_s = job["spec"]["activeDeadlineSeconds"].as_u64().unwrap();
+    assert!(options.duration * 2 <= limit_s * 1_000, "it may take twice as long as it should");
 }
 
 /// A row a field, nested ones by path.

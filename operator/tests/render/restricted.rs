@@ -2,6 +2,7 @@
 //! that enforces it checks.
 
 use super::support::{event_with, rendered};
+use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 /// Volumes that `restricted` allows.
@@ -62,6 +63,26 @@ fn a_restricted_namespace_admits_every_pod() {
     for pod in pods() {
         assert_eq!(objections(&pod), Vec::<String>::new(), "{pod}");
     }
+}
+
+#[test]
+fn a_restricted_namespace_admits_the_job_that_measures_an_edge() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |file: &str| -> Value {
+        serde_yaml::from_str(&std::fs::read_to_string(format!("{root}/{file}")).unwrap()).unwrap()
+    };
+    let job = read("docs/autoscaling/calibrate.yaml");
+    let typed: Job = serde_json::from_value(job.clone()).unwrap();
+    assert_eq!(serde_json::to_value(typed).unwrap(), job, "Kubernetes knows every field");
+    let pod = &job["spec"]["template"]["spec"];
+    assert_eq!(objections(pod), Vec::<String>::new(), "{pod}");
+    assert_eq!(pod["enableServiceLinks"], false, "Service variables would be read as options");
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let container = &pod["containers"][0];
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["resources"]["requests"], container["resources"]["limits"], "it has what it measures for");
+    let (image, version) = (&read("charts/lectern/values.yaml")["image"]["repository"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(container["image"], format!("{}:{version}", image.as_str().unwrap()));
 }
 
 #[test]
