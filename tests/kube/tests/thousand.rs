@@ -24,6 +24,10 @@ const EVENTS_LONG: usize = 1_000;
 const EVENTS_SHORT: usize = 150;
 /// How often it is looked whether all are as they should be: a list of all events is work for the API server.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// Events that are changed one after the other.
+const ONE_BY_ONE: usize = 100;
+/// How often it is looked whether one of them was answered.
+const ANSWER_LOOK: Duration = Duration::from_millis(20);
 /// Namespaces that they are spread over.
 const NAMESPACES: usize = 10;
 /// How long everything may take on a busy machine.
@@ -131,6 +135,11 @@ async fn run(cluster: &Cluster) {
         now.into_iter().map(|(name, value)| (name.clone(), value - before.get(&name).unwrap_or(&0.0))).collect()
     };
     tell("changing", &since(metrics(port).await, &looks), &since(requests(&client).await, &asked));
+
+    // The same for one event after the other: what a look costs where no thousand others ask the same API server.
+    let (looks, asked) = (metrics(port).await, requests(&client).await);
+    change_one_by_one(&client).await;
+    tell("changing one by one", &since(metrics(port).await, &looks), &since(requests(&client).await, &asked));
     nodes.abort();
     ingests.abort();
 }
@@ -171,6 +180,23 @@ async fn change(client: &Client) {
     stream::iter((0..events_wanted()).map(one)).buffer_unordered(8).collect::<Vec<()>>().await;
 }
 
+async fn change_one_by_one(client: &Client) {
+    for number in 0..ONE_BY_ONE {
+        let (namespace, name) = place(number);
+        let (events, began) = (events(client, &namespace), Instant::now());
+        let patch = json!({"spec": {"streams": [{"name": "stage"}]}});
+        let changed = events.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        while !is_answered(&events.get(&name).await.unwrap(), changed.metadata.generation) {
+            assert!(began.elapsed() < LIMIT, "{namespace}/{name} is not answered");
+            pause(ANSWER_LOOK).await;
+        }
+    }
+}
+
+fn is_answered(event: &DynamicObject, generation: Option<i64>) -> bool {
+    event.data["status"]["observedGeneration"].as_i64() == generation
+}
+
 async fn all(client: &Client) -> Vec<DynamicObject> {
     Api::<DynamicObject>::all_with(client.clone(), &resource(KINDS[0]))
         .list(&ListParams::default())
@@ -189,9 +215,7 @@ async fn ready(client: &Client) -> usize {
 
 /// Events whose status answers the spec as it is now.
 async fn observed(client: &Client) -> usize {
-    let answered =
-        |event: &DynamicObject| event.data["status"]["observedGeneration"].as_i64() == event.metadata.generation;
-    all(client).await.iter().filter(|event| answered(event)).count()
+    all(client).await.iter().filter(|event| is_answered(event, event.metadata.generation)).count()
 }
 
 /// The resource version of everything that belongs to events.
