@@ -157,6 +157,9 @@ pub struct EdgeStream {
     pub state: String,
     /// Completed GETs of the last four msn, as (msn, count, milliseconds since it was listed).
     pub fetches: Vec<(u64, u64, u64)>,
+    /// Requests for the media playlist within the last target duration. None from an edge of a release that does not
+    /// count them.
+    pub reloads: Option<u64>,
     /// RTMP viewers.
     pub rtmp: u64,
     /// HTTP-FLV viewers.

@@ -1,6 +1,6 @@
 //! Who watches: counted without sessions, so that edges can be added up (design section 7, "Counting").
 //!
-//! HLS viewers are the completed GETs of one segment; RTMP and HTTP-FLV viewers are connections; egress is bytes
+//! HLS viewers are the completed GETs of one segment, and who has gone since does not ask for the playlist; RTMP and HTTP-FLV viewers are connections; egress is bytes
 //! written. What protects this edge from too many viewers is counted separately, by requests *begun*: an overloaded
 //! edge must not look emptier than it is.
 
@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 mod load;
 mod refused;
+mod reloads;
 pub use load::{Load, Sample};
 pub use refused::Refused;
+pub use reloads::Reloads;
 
 /// How often one segment was asked for.
 #[derive(Debug)]

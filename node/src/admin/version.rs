@@ -56,6 +56,7 @@ fn settle_ingest_stream(stream: &mut IngestStream) {
 fn settle_edge_stream(stream: &mut EdgeStream) {
     (stream.last_msn, stream.rtmp, stream.flv) = (None, 0, 0);
     stream.fetches.clear();
+    stream.reloads = None;
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! One task per stream writes; everybody else reads snapshots.
 
 use crate::clock::Clock;
-use crate::counting::{Load, Refused, Totals};
+use crate::counting::{Load, Refused, Reloads, Totals};
 use crate::http::{Origins, Snapshot};
 use crate::viewers::Ring;
 use arc_swap::ArcSwap;
@@ -29,6 +29,8 @@ pub struct Stream {
     pub flv_viewers: AtomicU64,
     /// When it was last asked for over HTTP.
     pub asked_ms: AtomicU64,
+    /// Who asks for the media playlist.
+    pub reloads: Reloads,
 }
 
 impl Stream {
@@ -43,6 +45,7 @@ impl Stream {
             rtmp_viewers: AtomicU64::new(0),
             flv_viewers: AtomicU64::new(0),
             asked_ms: AtomicU64::new(0),
+            reloads: Reloads::default(),
         })
     }
 

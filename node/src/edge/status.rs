@@ -61,9 +61,12 @@ impl EdgeNode {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            let viewers = self.hub.streams.load().values().map(|stream| begun(stream)).sum();
+            let now_ms = self.hub.clock.now_ms();
+            let streams = self.hub.streams.load();
+            streams.values().for_each(|stream| stream.reloads.look(now_ms));
+            let viewers = streams.values().map(|stream| begun(stream)).sum();
             let egress_bytes = self.hub.totals.egress_bytes_total();
-            self.hub.load.measure(Sample { viewers, egress_bytes }, self.hub.clock.now_ms());
+            self.hub.load.measure(Sample { viewers, egress_bytes }, now_ms);
         }
     }
 
@@ -189,13 +192,16 @@ fn describe(stream: &Stream, now_ms: u64) -> EdgeStream {
         let age_ms = now_ms.saturating_sub(segment.fetches.held_since_ms);
         (segment.entry.msn, segment.fetches.completed(), age_ms)
     });
+    let target_s = ledger.presentation.as_ref().map(|presentation| presentation.target_s);
+    let reloads = stream.reloads.within(target_s.map_or(0, u64::from) * 1_000);
     EdgeStream {
         linked: view.linked,
         level: view.ready,
         last_msn: ledger.listed().last().map(|entry| entry.msn),
-        target_s: ledger.presentation.as_ref().map(|presentation| presentation.target_s),
+        target_s,
         state: state.into(),
         fetches: counted.collect(),
+        reloads: Some(reloads),
         rtmp: stream.rtmp_viewers.load(Relaxed),
         flv: stream.flv_viewers.load(Relaxed),
     }

@@ -78,7 +78,12 @@ fn find(site: &Arc<Site>, connection: &Arc<Connection>, asked: &Asked, path: &st
     stream.asked_ms.store(site.hub.clock.now_ms(), Relaxed);
     match route {
         Route::Index(_) => index(site, connection, asked, &stream),
-        Route::Media(_) => playlist(connection, asked, &stream, |snapshot| snapshot.media.as_ref(), Wanted::Media),
+        Route::Media(_) => {
+            if asked.is_get() {
+                stream.reloads.add();
+            }
+            playlist(connection, asked, &stream, |snapshot| snapshot.media.as_ref(), Wanted::Media)
+        }
         Route::Segment(_, name) => segment(asked, &stream, name),
         Route::Flv(_) => Ok(live::answer(site, connection, asked, &stream)),
     }

@@ -5,8 +5,14 @@
 //! latest, and needs some time for the download. So the number of completed GETs of one such segment, summed over the
 //! fleet, is the number of viewers, however they are spread. Edges that went or were started again since then keep what
 //! they had delivered of it.
+//!
+//! That number is right and late: those who have gone are in it until a segment that they never asked for is old enough.
+//! [`Reloads`] says who is not there any more.
+
+mod reloads;
 
 use lectern_api::node_status::EdgeStream;
+use reloads::Reloads;
 use std::collections::BTreeMap;
 
 /// An edge between two of its starts: what it had counted before a restart stays counted.
@@ -29,6 +35,7 @@ pub(super) struct Hls {
     segments: BTreeMap<u64, Segment>,
     target_ms: u64,
     held: Held,
+    reloads: Reloads,
     /// What edges told in this round.
     round: BTreeMap<Life, Told>,
 }
@@ -44,7 +51,9 @@ struct Segment {
 #[derive(Debug)]
 struct Told {
     heard_ms: u64,
-    newest: Option<u64>,
+    /// The last segment that it lists, and for how long.
+    newest: Option<(u64, u64)>,
+    reloads: Option<u64>,
     gone: bool,
 }
 
@@ -72,8 +81,9 @@ impl Hls {
             segment.listed_ms = segment.listed_ms.min(listed_ms);
             segment.fetched.insert(life, *count);
         }
-        let newest = said.fetches.iter().map(|(msn, ..)| *msn).max();
-        self.round.insert(life, Told { heard_ms, newest, gone: said.state == "idle" });
+        let newest = said.fetches.iter().map(|(msn, _, age_ms)| (*msn, *age_ms)).max();
+        let told = Told { heard_ms, newest, reloads: said.reloads, gone: said.state == "idle" };
+        self.round.insert(life, told);
     }
 
     /// Reads the count after everybody was heard who answered in this round. `silent` are the edges that should have
@@ -83,19 +93,29 @@ impl Hls {
         if !round.is_empty() && round.values().all(|told| told.gone) {
             self.segments.clear();
             self.held = Held { msn: self.held.msn, ..Held::default() };
+            self.reloads = Reloads::default();
             return 0;
         }
         let Some(asked_ms) = round.values().map(|told| told.heard_ms).min() else { return self.held.total };
         let mature_ms = self.target_ms().saturating_mul(MATURE_PERCENT) / 100;
-        let Some((&msn, segment)) = self.readable(asked_ms, mature_ms) else { return self.held.total };
+        self.count(&round, silent, asked_ms, mature_ms);
+        self.reloads.hear(asked_ms, mature_ms, &round, silent);
+        self.reloads.at_most(self.held.total)
+    }
+
+    fn count(&mut self, round: &BTreeMap<Life, Told>, silent: &[Option<Life>], asked_ms: u64, mature_ms: u64) {
+        let Some((&msn, segment)) = self.readable(asked_ms, mature_ms) else { return };
         let age_ms = asked_ms.saturating_sub(segment.listed_ms);
         let is_final = age_ms > mature_ms + self.target_ms() + FINAL_AFTER_MS;
         if msn == self.held.msn && is_final && !self.held.shares.is_empty() {
-            return self.held.total;
+            return;
         }
-        self.held = count(msn, segment, &round, silent, &self.held);
+        let next = count(msn, segment, round, silent, &self.held);
+        let last = std::mem::replace(&mut self.held, next);
+        if msn != last.msn && !last.shares.is_empty() {
+            self.reloads.prove(last.msn, last.total);
+        }
         self.segments.retain(|known, _| *known >= msn);
-        self.held.total
     }
 
     /// Viewers of one edge when it was last read to the end.
@@ -128,7 +148,7 @@ fn count(msn: u64, segment: &Segment, round: &BTreeMap<Life, Told>, silent: &[Op
     for (life, told) in round {
         let fetched = segment.fetched.get(life).copied();
         // An edge whose list is not there yet has viewers who are not there yet.
-        if told.newest.is_none_or(|newest| newest < msn) {
+        if told.newest.is_none_or(|(newest, _)| newest < msn) {
             behind.push(Some(*life));
         } else {
             shares.insert(*life, fetched.unwrap_or(0));

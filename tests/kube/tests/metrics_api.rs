@@ -325,6 +325,7 @@ fn status() -> NodeStatus {
         target_s: Some(2),
         state: "live".into(),
         fetches,
+        reloads: Some(VIEWERS_EACH - 10),
         rtmp: 4,
         flv: 6,
     };

@@ -27,6 +27,18 @@ async fn a_whole_segment_counts_once_and_its_parts_once_together() {
 }
 
 #[tokio::test]
+async fn whoever_asks_for_the_media_playlist_counts_and_for_the_other_one_does_not() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    let mut client = rig.connect().await;
+    for (method, path) in [("GET", "media"), ("GET", "index"), ("HEAD", "media"), ("GET", "media")] {
+        client.request(method, &format!("/live/hall-a/{path}.m3u8"), &[]).await;
+    }
+    rig.stream.reloads.look(1_000);
+    assert_eq!(rig.stream.reloads.within(2_000), 2);
+}
+
+#[tokio::test]
 async fn counts_go_on_in_the_next_snapshot() {
     let rig = Rig::new().await;
     rig.show(live(1..=8));

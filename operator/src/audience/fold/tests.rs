@@ -174,6 +174,68 @@ fn while_nothing_new_is_listed_the_last_count_holds_until_the_stream_is_gone() {
     assert_eq!(round(&mut fold, 67_000, &[("a", Some(&next))]).unwrap().viewers, 50);
 }
 
+/// An edge at `now_ms` with segments of two seconds that `people` fetched, of whom `reloads` asked a moment ago.
+fn asked(now_ms: u64, people: u64, reloads: Option<u64>) -> NodeStatus {
+    let newest = (START_MS + now_ms) / 2_000;
+    let age_ms = (START_MS + now_ms) % 2_000;
+    let fetches: Vec<_> = (0..4).rev().map(|back| (newest - back, people, age_ms + back * 2_000)).collect();
+    said(&fetches, |edge| edge.streams.get_mut("hall-a").unwrap().reloads = reloads)
+}
+
+/// Rounds over two edges with 100 people each and what they ask, until that is understood.
+fn understood(fold: &mut Fold, reloads: Option<u64>) {
+    for now_ms in (0..20_000).step_by(2_000) {
+        let (a, b) = (asked(now_ms, 100, Some(100)), asked(now_ms, 100, reloads));
+        assert_eq!(round(fold, now_ms, &[("a", Some(&a)), ("b", Some(&b))]).unwrap().viewers, 200);
+    }
+}
+
+#[test]
+fn who_does_not_ask_any_more_has_gone_before_a_whole_segment_shows_it() {
+    // What one of two edges says in the round after: requests then, or nothing; and what becomes of 200 viewers.
+    let table = [
+        ("as many ask", Some(100), Some(Some(100)), 200),
+        ("more ask: only a segment shows who came", Some(100), Some(Some(300)), 200),
+        ("some ask twice, and always did", Some(200), Some(Some(200)), 200),
+        ("half of those of one edge are gone", Some(100), Some(Some(50)), 150),
+        ("a third is gone of 300 requests of 200 people", Some(200), Some(Some(100)), 133),
+        ("an edge of the release before does not say", None, Some(None), 200),
+        ("an edge is silent", Some(100), None, 200),
+    ];
+    for (what, before, after, expected) in table {
+        let mut fold = Fold::default();
+        understood(&mut fold, before);
+        let a = asked(20_000, 100, Some(100));
+        let b = after.map(|reloads| asked(20_000, 100, reloads));
+        let found = round(&mut fold, 20_000, &[("a", Some(&a)), ("b", b.as_ref())]).unwrap();
+        assert_eq!(found.viewers, expected, "{what}");
+    }
+}
+
+#[test]
+fn requests_say_nothing_while_viewers_are_between_edges_or_nothing_new_is_listed_or_too_little_was_seen() {
+    let mut fold = Fold::default();
+    let few = asked(0, 100, Some(10));
+    assert_eq!(round(&mut fold, 0, &[("a", Some(&few))]).unwrap().viewers, 100, "in the first round");
+    let mut fold = Fold::default();
+    understood(&mut fold, Some(100));
+    // b is gone. Those who were there fetch at a, and begin to ask there.
+    for (now_ms, people, reloads, expected) in
+        [(20_000, 100, 100, 200), (22_000, 100, 150, 200), (24_000, 200, 150, 150)]
+    {
+        let a = asked(now_ms, people, Some(reloads));
+        assert_eq!(round(&mut fold, now_ms, &[("a", Some(&a))]).unwrap().viewers, expected, "at {now_ms}");
+    }
+    let mut fold = Fold::default();
+    understood(&mut fold, Some(100));
+    // The encoder is silent, and players give up.
+    let mut last = asked(18_000, 100, Some(0));
+    for back in &mut last.edge.as_mut().unwrap().streams.get_mut("hall-a").unwrap().fetches {
+        back.2 += 8_000;
+    }
+    assert_eq!(round(&mut fold, 26_000, &[("a", Some(&last)), ("b", Some(&last))]).unwrap().viewers, 200);
+}
+
 #[test]
 fn edges_that_all_stop_serving_do_not_empty_the_event() {
     let mut fold = Fold::default();
