@@ -16,6 +16,7 @@ pub mod policy;
 pub mod render;
 pub mod repair;
 pub mod scaling;
+pub mod service_options;
 pub mod show;
 pub mod signals;
 pub mod telemetry;

@@ -55,7 +55,7 @@ const STOPPING: &str = "stopping";
 /// # Errors
 /// When there is no API server to ask, or an address is taken.
 pub fn main(options: &MetricsApiOptions) -> Result<()> {
-    crate::telemetry::init(&options.logs);
+    crate::telemetry::init(&options.service.logs);
     // Two of its kind in the tree would make the first connection panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // A thousand edges take a tenth of a core; a second thread would only take memory.
@@ -76,30 +76,40 @@ async fn run(options: &MetricsApiOptions) -> Result<()> {
     let (front_proxy, front_proxy_now) = watch::channel(FrontProxy::default());
     let stop = CancellationToken::new();
     let admin = admin::Admin { outcome: outcome_now.clone(), not_ready: not_ready_now.clone() };
-    admin::serve(options.listen_admin, admin, stop.clone()).await?;
+    admin::serve(options.service.listen_admin, admin, stop.clone()).await?;
     let facts = Facts { outcome: outcome_now.clone(), not_ready: not_ready_now, serving: serving_now.clone() };
     let server = tokio::spawn(server::serve(listener, facts, stop.clone()));
 
     let mut tasks = JoinSet::new();
     let place = match &options.tls_dir {
         Some(folder) => Place::Folder(folder.clone()),
-        None => Place::secret(client.clone(), &options.namespace, &options.metrics_tls_secret, options.host()),
+        None => Place::secret(
+            client.clone(),
+            &options.service.namespace,
+            &options.service.metrics_tls_secret,
+            options.host(),
+        ),
     };
     tasks.spawn(place.keep(material));
     tasks.spawn(front_proxy::follow(client.clone(), front_proxy));
     tasks.spawn(compose(material_now.clone(), front_proxy_now.clone(), serving));
     if options.patch_api_services {
-        let service = (options.namespace.clone(), options.metrics_service.clone());
-        tasks.spawn(api_services::keep(client.clone(), options.api_services(), service, material_now));
+        let service = (options.service.namespace.clone(), options.service.metrics_service.clone());
+        tasks.spawn(api_services::keep(
+            client.clone(),
+            options.service.metrics_backend.api_services(),
+            service,
+            material_now,
+        ));
     }
     let mut scopes = Vec::new();
-    for namespace in options.scopes() {
+    for namespace in options.service.scopes() {
         let scope = Arc::new(Scope::default());
         scope.watches(&client, namespace.as_deref()).into_iter().for_each(|watch| drop(tasks.spawn(watch)));
         scopes.push(scope);
     }
     tasks.spawn(rounds::run(scopes, outcome));
-    tracing::info!(https = %options.listen_https, admin = %options.listen_admin, pod = options.pod_name, "started");
+    tracing::info!(https = %options.listen_https, admin = %options.service.listen_admin, pod = options.service.pod_name, "started");
 
     let told = Stop::listen()?;
     let run = async {

@@ -28,7 +28,7 @@ mod turns;
 mod watch;
 mod zones;
 
-pub use options::{Backend, OperatorOptions};
+pub use options::OperatorOptions;
 
 use crate::signals::Stop;
 use anyhow::{Context as _, Result};
@@ -63,7 +63,7 @@ const STOP: Duration = Duration::from_secs(10);
 /// When an option cannot work, the admin port is taken, or no API server is configured. An API server that does not
 /// answer is waited for.
 pub fn main(options: &OperatorOptions) -> Result<()> {
-    crate::telemetry::init(&options.logs);
+    crate::telemetry::init(&options.service.logs);
     // Two of its kind in the tree would make the first connection panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -76,9 +76,9 @@ async fn run(options: &OperatorOptions) -> Result<()> {
         Client::try_default().await.context("failed to find an API server (KUBECONFIG, or run it in a pod)")?;
     let metrics = Arc::new(Metrics::default());
     let stop = Stop::listen()?.token();
-    admin::serve(options.listen_admin, Arc::clone(&metrics), stop.clone()).await?;
-    let identity = options.pod_name.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
-    let mut leadership = lease::Leadership::new(client.clone(), &options.namespace, &options.lease, &identity);
+    admin::serve(options.service.listen_admin, Arc::clone(&metrics), stop.clone()).await?;
+    let identity = options.service.pod_name.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
+    let mut leadership = lease::Leadership::new(client.clone(), &options.service.namespace, &options.lease, &identity);
     tracing::info!(identity, lease = options.lease, "waiting to lead");
     while leadership.acquire(&stop).await {
         tracing::info!(identity, "leading");
@@ -126,12 +126,12 @@ async fn lead(
     let (problem, metrics_problem) = channel::channel(None);
     let asked = Asked {
         client: client.clone(),
-        namespace: options.namespace.clone(),
-        service: options.metrics_service.clone(),
-        secret: options.metrics_tls_secret.clone(),
+        namespace: options.service.namespace.clone(),
+        service: options.service.metrics_service.clone(),
+        secret: options.service.metrics_tls_secret.clone(),
     };
-    if options.metrics() == crate::render::Metrics::ApiService {
-        tasks.spawn(ask::owner(asked.clone(), problem));
+    if let Some(api_service) = options.service.metrics_backend.api_services().first() {
+        tasks.spawn(ask::owner(asked.clone(), api_service, problem));
     }
     tasks.spawn(asked.run(rounds, pokes.clone()));
     let zones = zones::Zones::default();
@@ -145,14 +145,14 @@ async fn lead(
         waiting: waiting.clone(),
         metrics: Arc::clone(&metrics),
     };
-    for scope in options.scopes() {
+    for scope in options.service.scopes() {
         watches.of(scope.as_deref()).into_iter().for_each(|watch| drop(tasks.spawn(watch)));
     }
     let reporter = Reporter { controller: "lectern".into(), instance: Some(identity.to_owned()) };
     let context = Arc::new(Context {
         installation: options.installation(),
         policy: policy.clone(),
-        root: root::load(&client, &options.namespace, &options.root_secret).await,
+        root: root::load(&client, &options.service.namespace, &options.root_secret).await,
         cache,
         events: OnceLock::new(),
         polls: poll::Polls::new(pokes),
@@ -168,7 +168,7 @@ async fn lead(
     // What is not seen yet must not be taken for missing.
     if waiting.subscribe().wait_for(|waiting| *waiting == 0).await.is_ok() {
         tracing::info!("everything was seen once");
-        look_at_events(options.scopes(), &context, poked, ended).await;
+        look_at_events(options.service.scopes(), &context, poked, ended).await;
     }
 }
 

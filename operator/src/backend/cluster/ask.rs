@@ -33,8 +33,6 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 const SILENT_MS: u64 = 3_000;
 /// Between two looks at the owner of the metrics API.
 const OWNER_PERIOD: Duration = Duration::from_secs(10);
-/// The metrics API, in the version that autoscalers prefer.
-const API_SERVICE: &str = "v1beta2.custom.metrics.k8s.io";
 
 /// Who is asked.
 #[derive(Clone)]
@@ -165,30 +163,31 @@ fn key(id: &str) -> Option<EventKey> {
     Some(EventKey { namespace: namespace.into(), name: name.into() })
 }
 
-/// Looks for ever whether the metrics API is ours; tells the reason and the words if it is not.
-pub async fn owner(asked: Asked, problem: watch::Sender<Option<(String, String)>>) {
+/// Looks for ever whether `api_service`, which autoscalers ask, is ours; tells the reason and the words if it is not.
+pub async fn owner(asked: Asked, api_service: &'static str, problem: watch::Sender<Option<(String, String)>>) {
     let api: Api<APIService> = Api::all(asked.client.clone());
     loop {
-        match api.get_opt(API_SERVICE).await {
+        match api.get_opt(api_service).await {
             Ok(found) => {
-                let now = foreign(found.as_ref(), &asked.namespace, &asked.service);
+                let now = foreign(api_service, found.as_ref(), &asked.namespace, &asked.service);
                 problem.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
             }
             // Where it may not be read the autoscaler's own words must do.
             Err(kube::Error::Api(status)) if status.is_forbidden() => return,
-            Err(error) => tracing::debug!(%error, "failed to look at the metrics API"),
+            Err(error) => tracing::debug!(%error, api_service, "failed to look at the metrics API"),
         }
         sleep(OWNER_PERIOD).await;
     }
 }
 
-fn foreign(found: Option<&APIService>, namespace: &str, service: &str) -> Option<(String, String)> {
-    let way_out = "set the chart's autoscaling.backend to external or operator";
+fn foreign(api_service: &str, found: Option<&APIService>, namespace: &str, service: &str) -> Option<(String, String)> {
+    let way_out = "set the chart's autoscaling.backend to one that does without it, such as operator \
+                   (docs/autoscaling.md, \"Who scales\")";
     let Some(found) = found else {
         return Some((
             "MetricsApiMissing".into(),
             format!(
-                "there is no APIService {API_SERVICE}: install the chart with autoscaling.backend=apiservice, or {way_out}"
+                "there is no APIService {api_service}: install the chart with autoscaling.apiServices.create=true, or {way_out}"
             ),
         ));
     };
@@ -197,7 +196,7 @@ fn foreign(found: Option<&APIService>, namespace: &str, service: &str) -> Option
         (owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default())
     });
     (in_namespace != namespace || name != service).then(|| {
-        let text = format!("{API_SERVICE} belongs to {in_namespace}/{name}, not to {namespace}/{service}: {way_out}");
+        let text = format!("{api_service} belongs to {in_namespace}/{name}, not to {namespace}/{service}: {way_out}");
         ("MetricsApiTaken".into(), text)
     })
 }
@@ -207,6 +206,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot make its object must fail")]
 
     use super::*;
+    use crate::service_options::Backend;
     use serde_json::json;
 
     fn round(viewers: u64) -> Round {
@@ -231,10 +231,28 @@ mod tests {
             )
             .unwrap()
         };
-        assert_eq!(foreign(Some(&api("lectern-system")), "lectern-system", "lectern-metrics"), None);
-        let (reason, text) = foreign(Some(&api("monitoring")), "lectern-system", "lectern-metrics").unwrap();
-        assert_eq!(reason, "MetricsApiTaken");
-        assert!(text.contains("monitoring/lectern-metrics") && text.contains("backend"), "{text}");
-        assert_eq!(foreign(None, "a", "b").unwrap().0, "MetricsApiMissing");
+        for (backend, api_service) in [
+            (Backend::Apiservice, "v1beta2.custom.metrics.k8s.io"),
+            (Backend::External, "v1beta1.external.metrics.k8s.io"),
+        ] {
+            assert_eq!(backend.api_services().first(), Some(&api_service));
+            let foreign = |found: Option<&APIService>| foreign(api_service, found, "lectern-system", "lectern-metrics");
+            assert_eq!(foreign(Some(&api("lectern-system"))), None);
+            let (reason, text) = foreign(Some(&api("monitoring"))).unwrap();
+            assert_eq!(reason, "MetricsApiTaken");
+            for word in [api_service, "monitoring/lectern-metrics", "autoscaling.backend", "operator"] {
+                assert!(text.contains(word), "{word}: {text}");
+            }
+            let (reason, text) = foreign(None).unwrap();
+            assert_eq!(reason, "MetricsApiMissing");
+            assert!(text.contains(api_service), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_asks_whose_the_metrics_api_is_where_no_autoscaler_reads_it() {
+        for backend in [Backend::Keda, Backend::Operator] {
+            assert!(backend.api_services().is_empty(), "{backend:?}");
+        }
     }
 }

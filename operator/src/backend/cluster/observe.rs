@@ -186,12 +186,18 @@ fn autoscaler(told: &Told<'_>) -> Option<Autoscaler> {
             Some(Autoscaler { active: true, reason: "Operator".into(), message: String::new(), at_maximum: false })
         }
         Metrics::ApiService | Metrics::External => {
-            if let Some((reason, message)) = &told.metrics_problem {
-                return Some(inactive(reason, message));
+            let seen = autoscaler_seen(told.around, told.name);
+            let said = seen.and_then(|seen| Some((seen.at_maximum, seen.active.clone()?)));
+            match (said, &told.metrics_problem) {
+                // Somebody else's server may pass requests on: who gets numbers has no problem.
+                (None | Some((_, (false, ..))), Some((reason, message))) => Some(inactive(reason, message)),
+                (said, _) => said.map(|(at_maximum, (active, reason, message))| Autoscaler {
+                    active,
+                    reason,
+                    message,
+                    at_maximum,
+                }),
             }
-            let seen = autoscaler_seen(told.around, told.name)?;
-            let (active, reason, message) = seen.active.clone()?;
-            Some(Autoscaler { active, reason, message, at_maximum: seen.at_maximum })
         }
     }
 }

@@ -2,26 +2,17 @@
 
 use crate::policy::Policy;
 use crate::render::{Installation, Metrics, PullPolicy};
+use crate::service_options::{Backend, ServiceOptions, filled};
 use clap::ValueEnum;
 use lectern_api::live_event::ExposeType;
 use lectern_api::node_config::ForwardPolicy;
-use std::net::SocketAddr;
 
 /// Options of `lectern operator`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct OperatorOptions {
-    /// The namespace that Lectern is installed in: Lease and root Secret are there.
-    #[arg(long, value_name = "NAMESPACE", env = "LECTERN_NAMESPACE", default_value = "lectern-system")]
-    pub namespace: String,
-    /// Who this replica is: holder of the Lease, reporter of Events. Default: the host's name.
-    #[arg(long, value_name = "NAME", env = "LECTERN_POD_NAME")]
-    pub pod_name: Option<String>,
-    /// Namespaces whose events are served. Default: all.
-    #[arg(long, value_name = "NAMESPACE", env = "LECTERN_WATCH_NAMESPACES", value_delimiter = ',')]
-    pub watch_namespaces: Vec<String>,
-    /// Where /healthz, /readyz and /metrics are read.
-    #[arg(long, value_name = "ADDRESS", env = "LECTERN_LISTEN_ADMIN", default_value = "0.0.0.0:9090")]
-    pub listen_admin: SocketAddr,
+    /// What metrics-api is told, too.
+    #[command(flatten)]
+    pub service: ServiceOptions,
     /// The Lease by which one of several replicas leads.
     #[arg(long, value_name = "NAME", env = "LECTERN_LEASE", default_value = "lectern-operator")]
     pub lease: String,
@@ -37,15 +28,6 @@ pub struct OperatorOptions {
     /// Secrets in the events' namespaces with credentials for it.
     #[arg(long, value_name = "NAME", env = "LECTERN_NODE_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     pub node_image_pull_secrets: Vec<String>,
-    /// Who scales edges.
-    #[arg(long, value_enum, env = "LECTERN_METRICS_BACKEND", default_value = "apiservice")]
-    pub metrics_backend: Backend,
-    /// The Service of metrics-api, which tells who watches.
-    #[arg(long, value_name = "NAME", env = "LECTERN_METRICS_SERVICE", default_value = "lectern-metrics")]
-    pub metrics_service: String,
-    /// The Secret with its certificate.
-    #[arg(long, value_name = "NAME", env = "LECTERN_METRICS_TLS_SECRET", default_value = "lectern-metrics-tls")]
-    pub metrics_tls_secret: String,
     /// Types of Services that events may ask for.
     #[arg(
         long,
@@ -73,9 +55,6 @@ pub struct OperatorOptions {
     /// Namespaces of whoever scrapes /metrics of nodes: the events' NetworkPolicies let them in.
     #[arg(long, value_name = "NAMESPACE", env = "LECTERN_SCRAPE_NAMESPACES", value_delimiter = ',')]
     pub scrape_namespaces: Vec<String>,
-    /// How logs are written.
-    #[command(flatten)]
-    pub logs: crate::telemetry::Logs,
 }
 
 /// When an image is pulled.
@@ -90,20 +69,6 @@ pub enum Pull {
     Never,
 }
 
-/// Who scales edges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "lowercase")]
-pub enum Backend {
-    /// An autoscaler that asks metrics-api.
-    Apiservice,
-    /// An autoscaler that asks metrics-api by way of external.metrics.k8s.io.
-    External,
-    /// KEDA.
-    Keda,
-    /// The operator.
-    Operator,
-}
-
 impl OperatorOptions {
     /// What holds for all events.
     #[must_use]
@@ -116,7 +81,7 @@ impl OperatorOptions {
                 Pull::Never => PullPolicy::Never,
             },
             pull_secrets: filled(&self.node_image_pull_secrets),
-            namespace: self.namespace.clone(),
+            namespace: self.service.namespace.clone(),
             scrape_namespaces: filled(&self.scrape_namespaces),
             metrics: self.metrics(),
             forward_policy: ForwardPolicy {
@@ -129,7 +94,7 @@ impl OperatorOptions {
     /// Who scales edges.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        match self.metrics_backend {
+        match self.service.metrics_backend {
             Backend::Apiservice => Metrics::ApiService,
             Backend::External => Metrics::External,
             Backend::Keda => Metrics::Keda,
@@ -152,16 +117,4 @@ impl OperatorOptions {
         let types: anyhow::Result<Vec<ExposeType>> = filled(&self.policy_expose_types).iter().map(one).collect();
         Ok(Policy { expose_types: types?, annotation_prefixes: filled(&self.policy_annotation_prefixes) })
     }
-
-    /// The namespaces to watch; None is all of them.
-    #[must_use]
-    pub fn scopes(&self) -> Vec<Option<String>> {
-        let named = filled(&self.watch_namespaces);
-        if named.is_empty() { vec![None] } else { named.into_iter().map(Some).collect() }
-    }
-}
-
-/// An empty variable is as good as none.
-fn filled(all: &[String]) -> Vec<String> {
-    all.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
 }

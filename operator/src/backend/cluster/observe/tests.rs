@@ -93,3 +93,28 @@ fn edges_are_pods_with_a_relay_address_and_their_deployments_wish() {
     assert_eq!((edges.desired, edges.nodes.len()), (3, 1));
     assert_eq!(edges.nodes[0].relay, Some("10.0.0.1:1936".parse().unwrap()));
 }
+
+#[test]
+fn a_foreign_metrics_api_is_a_problem_unless_the_autoscaler_gets_numbers_from_it() {
+    let name = EventName::new("gala").unwrap();
+    let taken = Some(("MetricsApiTaken".to_owned(), "words".to_owned()));
+    let active = Some((true, "ValidMetricFound".to_owned(), String::new()));
+    let failing = Some((false, "FailedGetObjectMetric".to_owned(), String::new()));
+    for metrics in [Metrics::ApiService, Metrics::External] {
+        for (problem, said, expected) in [
+            (None, None, None),
+            (None, active.clone(), Some((true, "ValidMetricFound"))),
+            (None, failing.clone(), Some((false, "FailedGetObjectMetric"))),
+            (taken.clone(), None, Some((false, "MetricsApiTaken"))),
+            (taken.clone(), failing.clone(), Some((false, "MetricsApiTaken"))),
+            (taken.clone(), active.clone(), Some((true, "ValidMetricFound"))),
+        ] {
+            let mut around = Surroundings::default();
+            let seen = AutoscalerSeen { active: said, ..AutoscalerSeen::default() };
+            around.objects.insert((Kind::Autoscaler, "gala-edge".into()), object(Detail::Autoscaler(seen)));
+            let told = Told { metrics, metrics_problem: problem, ..told(&name, &around) };
+            let found = observe(&told, at(50)).autoscaler;
+            assert_eq!(found.as_ref().map(|found| (found.active, found.reason.as_str())), expected);
+        }
+    }
+}
