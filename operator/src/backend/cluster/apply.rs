@@ -20,6 +20,9 @@ pub const SCALING_MANAGER: &str = "lectern-scaling";
 /// Requests of one event that are under way at the same time.
 const SIDE_BY_SIDE: usize = 6;
 
+/// How often a raise is tried before it is left to the next look: a Deployment whose pods start moves a few times a second.
+const RAISE_TRIES_MAX: usize = 5;
+
 /// A request that failed, and for what it was made.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {doing}: {}", said(source))]
@@ -287,6 +290,32 @@ impl Target<'_> {
         let body = json!({"spec": {"replicas": replicas}});
         let done = api.patch_scale(deployment, &params, &Patch::Merge(body)).await;
         done.map(drop).map_err(|error| Error::new(format!("scale Deployment {deployment} to {replicas}"), error))
+    }
+
+    /// Raises how many pods a Deployment has to at least `replicas`. An autoscaler may have asked for more a moment ago,
+    /// and what it asked for is never taken back: it is looked at first, and nothing is written over a change since.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn raise(&self, deployment: &str, replicas: u32) -> Result<(), Error> {
+        let api = self.api(Kind::Deployment);
+        let params = PatchParams { field_manager: Some(SCALING_MANAGER.into()), ..PatchParams::default() };
+        let failed = |error| Error::new(format!("raise Deployment {deployment} to {replicas}"), error);
+        let mut tries = 1;
+        loop {
+            let scale = api.get_scale(deployment).await.map_err(failed)?;
+            let asked = scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
+            if u32::try_from(asked).is_ok_and(|asked| asked >= replicas) {
+                return Ok(());
+            }
+            let version = scale.metadata.resource_version;
+            let body = json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}});
+            match api.patch_scale(deployment, &params, &Patch::Merge(body)).await {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.is_conflict() && tries < RAISE_TRIES_MAX => tries += 1,
+                Err(error) => return Err(failed(error)),
+            }
+        }
     }
 
     /// Sets an annotation of an object under the second name, so that no apply takes it away.

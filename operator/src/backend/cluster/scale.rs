@@ -20,18 +20,29 @@ pub async fn scale(
 ) -> Result<(), Error> {
     let Some(deployment) = observe::edge_deployment(around, &event.name) else { return Ok(()) };
     match wanted(deployment.replicas, plan, metrics) {
-        Some(replicas) => target.scale(&event.name.edge(), replicas).await,
+        Some(Wanted::Exactly(replicas)) => target.scale(&event.name.edge(), replicas).await,
+        Some(Wanted::AtLeast(replicas)) => target.raise(&event.name.edge(), replicas).await,
         None => Ok(()),
     }
 }
 
+/// What is to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Nobody else scales.
+    Exactly(u32),
+    /// An autoscaler does, and may have asked for more than was seen.
+    AtLeast(u32),
+}
+
 /// The number to set, if it is another than `replicas`. An autoscaler raises to its minimum only at its next look, up to
 /// 15 s later; raising it here in the same moment is the same wish, sooner.
-fn wanted(replicas: u32, plan: &Plan, metrics: Metrics) -> Option<u32> {
+fn wanted(replicas: u32, plan: &Plan, metrics: Metrics) -> Option<Wanted> {
     let bounds = plan.edges.replicas;
-    let wanted = match metrics {
-        Metrics::Operator => bounds.wanted,
-        Metrics::ApiService | Metrics::External | Metrics::Keda => replicas.max(bounds.min),
-    };
-    (wanted != replicas).then_some(wanted)
+    match metrics {
+        Metrics::Operator => (bounds.wanted != replicas).then_some(Wanted::Exactly(bounds.wanted)),
+        Metrics::ApiService | Metrics::External | Metrics::Keda => {
+            (bounds.min > replicas).then_some(Wanted::AtLeast(bounds.min))
+        }
+    }
 }
