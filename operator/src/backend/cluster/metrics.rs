@@ -140,9 +140,12 @@ impl Metrics {
         }
         let labels = Event { namespace, event };
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.viewers.get_or_create(&labels).set(gauge(edges.viewers.unwrap_or(0)));
-        if let Some(demand) = demand {
-            self.demand.get_or_create(&labels).set(gauge(demand));
+        // What is not known is not told: a last number would go on for as long as nobody counts, and 0 is a number, too.
+        for (family, number) in [(&self.viewers, edges.viewers), (&self.demand, demand)] {
+            match number {
+                Some(number) => _ = family.get_or_create(&labels).set(gauge(number)),
+                None => _ = family.remove(&labels),
+            }
         }
         let live = status.streams.iter().filter(|stream| stream.live).count();
         self.live.get_or_create(&labels).set(gauge(live as u64));
@@ -211,16 +214,18 @@ mod tests {
         let key = EventKey { namespace: "n".into(), name: "gala".into() };
         let status = |phase| LiveEventStatus { phase: Some(phase), ..LiveEventStatus::default() };
         metrics.event(&key, &status(Phase::Waiting), (2, 40), Some(7));
+        let demand = "lectern_event_demand{namespace=\"n\",event=\"gala\"} 7";
+        assert!(metrics.text().contains(demand), "{}", metrics.text());
         metrics.event(&key, &status(Phase::Live), (2, 40), None);
         let text = metrics.text();
         for line in [
             "lectern_events{phase=\"Live\"} 1",
             "lectern_events{phase=\"Waiting\"} 0",
             "lectern_event_edges{namespace=\"n\",event=\"gala\",state=\"max\"} 40",
-            "lectern_event_demand{namespace=\"n\",event=\"gala\"} 7",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+        assert!(!text.contains("lectern_event_demand{"), "nobody knows it any more:\n{text}");
         metrics.forget_all();
         let text = metrics.text();
         assert!(text.contains("lectern_events{phase=\"Live\"} 0") && !text.contains("gala"), "{text}");
