@@ -68,7 +68,8 @@ pub enum Metrics {
     ApiService,
     /// It serves external.metrics.k8s.io: for where somebody else has custom.metrics.k8s.io.
     External,
-    /// KEDA scales: the event has a ScaledObject instead of an autoscaler.
+    /// KEDA scales, by a ScaledObject that people make for the event (docs/autoscaling/keda.yaml). The operator makes no
+    /// autoscaler; KEDA makes one of its own.
     Keda,
     /// The operator scales.
     Operator,
