@@ -43,7 +43,7 @@ use kube::runtime::{Config as ControllerConfig, Controller, Predicate as _, Watc
 use kube::{Api, Client, ResourceExt as _};
 use metrics::Metrics;
 use reconcile::{Context, Guarded, reconcile};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch as channel};
@@ -188,7 +188,7 @@ async fn look_at_events(
             || Api::all(context.client.clone()),
             |namespace| Api::namespaced(context.client.clone(), namespace),
         );
-        let events = events(api, writer, Arc::clone(context));
+        let events = events(api, writer, scope.clone(), Arc::clone(context));
         let config = ControllerConfig::default().concurrency(SIDE_BY_SIDE).debounce(TOGETHER);
         let room = stream::unfold(room, async |mut room: mpsc::UnboundedReceiver<EventKey>| {
             room.recv().await.map(|key| (ObjectRef::new(&key.name).within(&key.namespace), room))
@@ -237,28 +237,35 @@ async fn route(
     }
 }
 
-/// Events that are new or changed in anything but their status; those that are gone are forgotten.
+/// Events of `scope` (None: of all namespaces) that are new or changed in anything but their status; those that are gone
+/// are forgotten, also where a watch that broke off has missed that they went.
 fn events(
     api: Api<Guarded>,
     writer: reflector::store::Writer<Guarded>,
+    scope: Option<String>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send {
-    let metrics = Arc::clone(&context.metrics);
+    let mut listed = HashSet::new();
     watcher(api, watcher::Config::default())
         .default_backoff()
         .modify(|event| event.managed_fields_mut().clear())
+        // First the store: a look that ends in between asks it whether the event is still there.
+        .reflect(writer)
         .inspect(move |news| match news {
-            Ok(watcher::Event::Delete(event)) => {
-                let namespace = event.namespace().unwrap_or_default();
-                context.forget(&EventKey { namespace, name: event.name_any() });
-            }
-            Ok(_) => {}
+            Ok(watcher::Event::Init) => listed.clear(),
+            Ok(watcher::Event::InitApply(event)) => drop(listed.insert(key_of(event))),
+            Ok(watcher::Event::InitDone) => context.forget_others(scope.as_deref(), &std::mem::take(&mut listed)),
+            Ok(watcher::Event::Delete(event)) => context.forget(&key_of(event)),
+            Ok(watcher::Event::Apply(_)) => {}
             Err(error) => {
-                metrics.watch_restarts.inc();
+                context.metrics.watch_restarts.inc();
                 tracing::warn!(%error, "the watch of events broke off and starts again");
             }
         })
-        .reflect(writer)
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::annotations), Default::default())
+}
+
+fn key_of(event: &Guarded) -> EventKey {
+    EventKey { namespace: event.namespace().unwrap_or_default(), name: event.name_any() }
 }

@@ -77,7 +77,12 @@ struct Mark {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stranger {
     /// It belongs to an event of the same name that was deleted, and will be gone in a moment.
-    Leftover,
+    Leftover {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
     /// Whoever made it, we did not.
     Foreign {
         /// Its kind.
@@ -145,10 +150,13 @@ impl Target<'_> {
     }
 
     fn stranger(&self, document: &Document, owner: Option<&Owner>) -> Option<Stranger> {
+        let (kind, name) = (document.kind, document.name.clone());
         match owner {
             Some(owner) if owner.uid == self.uid => None,
-            Some(owner) if owner.kind == "LiveEvent" && owner.name == self.event => Some(Stranger::Leftover),
-            Some(_) | None => Some(Stranger::Foreign { kind: document.kind, name: document.name.clone() }),
+            Some(owner) if owner.kind == "LiveEvent" && owner.name == self.event => {
+                Some(Stranger::Leftover { kind, name })
+            }
+            Some(_) | None => Some(Stranger::Foreign { kind, name }),
         }
     }
 

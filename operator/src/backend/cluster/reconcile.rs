@@ -20,11 +20,11 @@ use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource as _, ResourceExt as _};
 use lectern_api::keys;
 use lectern_api::live_event::{LiveEvent, LiveEventStatus};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -91,14 +91,15 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// How long to wait while something is in the event's way, or not.
-    fn patience(&mut self, trouble: bool) -> Duration {
-        if !trouble {
-            self.trouble_since = None;
-            return AT_REST;
-        }
-        let since = self.trouble_since.get_or_insert_with(Instant::now);
-        (since.elapsed() / TROUBLE_PART).clamp(IN_TROUBLE, AT_REST)
+    /// Something is in the event's way, or nothing is.
+    fn note(&mut self, trouble: bool, now: Instant) {
+        self.trouble_since = trouble.then(|| self.trouble_since.unwrap_or(now));
+    }
+
+    /// How long to wait while something is in the event's way.
+    fn patience(&self, now: Instant) -> Duration {
+        let lasts = self.trouble_since.map(|since| now.saturating_duration_since(since));
+        (lasts.unwrap_or_default() / TROUBLE_PART).clamp(IN_TROUBLE, AT_REST)
     }
 }
 
@@ -128,10 +129,33 @@ impl Context {
         self.metrics.forget(key);
     }
 
+    /// Forgets the events of `namespace` (None: of all) that are not among `there`.
+    pub fn forget_others(&self, namespace: Option<&str>, there: &HashSet<EventKey>) {
+        let known: Vec<EventKey> =
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        others(&known, namespace, there).for_each(|key| self.forget(key));
+    }
+
+    /// Whether the watch of events shows it.
+    fn is_there(&self, key: &EventKey) -> bool {
+        let event = ObjectRef::new(&key.name).within(&key.namespace);
+        self.events.get().is_none_or(|stores| stores.iter().any(|store| store.get(&event).is_some()))
+    }
+
     fn memory(&self, key: &EventKey) -> Arc<tokio::sync::Mutex<Memory>> {
         let mut all = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(key.clone()).or_default())
     }
+}
+
+/// Those of `known` in `namespace` (None: in all) that are not among `there`.
+fn others<'a>(
+    known: &'a [EventKey],
+    namespace: Option<&'a str>,
+    there: &'a HashSet<EventKey>,
+) -> impl Iterator<Item = &'a EventKey> {
+    let concerned = move |key: &&EventKey| namespace.is_none_or(|namespace| key.namespace == namespace);
+    known.iter().filter(concerned).filter(|key| !there.contains(key))
 }
 
 /// Looks at `guarded`.
@@ -156,6 +180,11 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let done = timeout(LONGEST, look(&guarded, &key, &context, &mut memory)).await.unwrap_or(Err(Error::Late));
     context.metrics.reconciles.inc();
     context.metrics.duration.observe(began.elapsed().as_secs_f64());
+    if !context.is_there(&key) {
+        // It was deleted during the look, which has just made it known again.
+        context.forget(&key);
+        return Ok(Action::await_change());
+    }
     match done {
         Ok(wait) => {
             memory.failures = 0;
@@ -247,7 +276,11 @@ async fn accepted(
     let bounds = (plan.edges.replicas.min, plan.edges.replicas.max);
     let later = report(context, key, &status, bounds, previous.as_ref(), memory).await?;
     trouble |= status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status != "True");
-    wait = wait.min(memory.patience(trouble));
+    let now = Instant::now();
+    memory.note(trouble, now);
+    if trouble {
+        wait = wait.min(memory.patience(now));
+    }
     let next = [plan.look_again, later].into_iter().flatten().min();
     Ok(next.map_or(wait, |next| until(next, case.now).min(wait)))
 }
@@ -271,4 +304,102 @@ async fn report(
     let writer = report::Writer { client: &context.client, recorder: &context.recorder, key, uid: &memory.uid };
     let done = writer.report(status, previous, &mut memory.report).await;
     done.inspect_err(|_| context.metrics.failed("report")).map_err(Error::Request)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its event must fail")]
+
+    use super::*;
+    use crate::render::{Metrics as Backend, PullPolicy};
+    use kube::client::Body;
+    use kube::runtime::events::Reporter;
+    use kube::runtime::{reflector, watcher};
+    use lectern_api::node_config::ForwardPolicy;
+    use serde_json::json;
+    use tokio::sync::mpsc;
+
+    /// All that looks share, with an API server that takes everything.
+    fn context(events: Store<Guarded>) -> Arc<Context> {
+        let service = tower::service_fn(async |_: http::Request<Body>| {
+            let answer = json!({
+                "apiVersion": "lectern.dev/v1alpha1", "kind": "LiveEvent", "metadata": {"name": "gala"},
+                "spec": {"streams": [{"name": "a"}]},
+            });
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(answer.to_string().into_bytes())))
+        });
+        let client = Client::new(service, "n");
+        let installation = Installation {
+            node_image: "i".into(),
+            pull_policy: PullPolicy::IfNotPresent,
+            pull_secrets: Vec::new(),
+            namespace: "lectern-system".into(),
+            scrape_namespaces: Vec::new(),
+            metrics: Backend::Operator,
+            forward_policy: ForwardPolicy::default(),
+        };
+        Arc::new(Context {
+            installation,
+            policy: Policy { expose_types: Vec::new(), annotation_prefixes: Vec::new() },
+            root: b"root".to_vec(),
+            cache: Arc::default(),
+            events: OnceLock::from(vec![events]),
+            polls: Polls::new(mpsc::unbounded_channel().0),
+            rounds: watch::channel(Arc::default()).1,
+            metrics_problem: watch::channel(None).1,
+            recorder: Recorder::new(client.clone(), Reporter { controller: "lectern".into(), instance: None }),
+            metrics: Arc::default(),
+            zones: Zones::default(),
+            turns: Turns::default(),
+            memories: Mutex::default(),
+            client,
+        })
+    }
+
+    #[tokio::test]
+    async fn an_event_that_was_deleted_during_a_look_is_not_known_afterwards() {
+        let event: Guarded = serde_json::from_value(json!({
+            "apiVersion": "lectern.dev/v1alpha1", "kind": "LiveEvent",
+            "metadata": {"name": "gala", "namespace": "n", "uid": "u"}, "spec": "unreadable",
+        }))
+        .unwrap();
+        let (reader, mut writer) = reflector::store::<Guarded>();
+        let context = context(reader);
+        for (there, news) in
+            [(true, watcher::Event::Apply(event.clone())), (false, watcher::Event::Delete(event.clone()))]
+        {
+            writer.apply_watcher_event(&news);
+            reconcile(Arc::new(event.clone()), Arc::clone(&context)).await.unwrap();
+            assert_eq!(context.metrics.text().contains("gala"), there, "{}", context.metrics.text());
+            assert_eq!(context.memories.lock().unwrap().is_empty(), !there);
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_looked_at_less_and_less_often_until_it_is_over() {
+        let began = Instant::now();
+        let mut memory = Memory::default();
+        for (after_s, trouble, wait_s) in [
+            (0, true, 10),
+            (40, true, 10),
+            (100, true, 20),
+            (1_000, true, 200),
+            (9_000, true, 300),
+            (9_001, false, 10),
+            (9_002, true, 10),
+        ] {
+            let now = began + Duration::from_secs(after_s);
+            memory.note(trouble, now);
+            assert_eq!(memory.patience(now), Duration::from_secs(wait_s), "after {after_s} s");
+        }
+    }
+
+    #[test]
+    fn events_that_went_while_nobody_watched_are_those_that_are_not_listed_any_more() {
+        let key = |namespace: &str, name: &str| EventKey { namespace: namespace.into(), name: name.into() };
+        let known = [key("a", "here"), key("a", "gone"), key("b", "other")];
+        let there = HashSet::from([key("a", "here"), key("a", "new")]);
+        assert_eq!(others(&known, Some("a"), &there).collect::<Vec<_>>(), [&known[1]]);
+        assert_eq!(others(&known, None, &there).collect::<Vec<_>>(), [&known[1], &known[2]]);
+    }
 }

@@ -49,17 +49,17 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Does what is due; answers what is to be told.
+    /// Does what is due, and adds what is to be told to `told`. Whatever fails, the rest is done: a pod that cannot be
+    /// annotated keeps no lost edge in the Service.
     ///
     /// # Errors
     /// The first request that failed.
-    pub async fn tend(&self, memory: &mut Memory) -> Result<Vec<News>, Error> {
-        let mut told = Vec::new();
-        self.burst(memory, &mut told).await?;
-        self.deletion_costs(memory).await?;
-        self.lost(memory, &mut told).await?;
-        self.crashed(memory, &mut told).await?;
-        Ok(told)
+    pub async fn tend(&self, memory: &mut Memory, told: &mut Vec<News>) -> Result<(), Error> {
+        let burst = self.burst(memory, told).await;
+        let costs = self.deletion_costs(memory).await;
+        let lost = self.lost(memory, told).await;
+        let crashed = self.crashed(memory, told).await;
+        burst.and(costs).and(lost).and(crashed)
     }
 
     /// When the next look is due for something that no watch tells.

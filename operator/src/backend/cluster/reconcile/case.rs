@@ -19,9 +19,14 @@ use lectern_api::live_event::{LiveEvent, LiveEventStatus};
 use lectern_api::node_status::NodeStatus;
 use lectern_api::{keys, labels};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// So long after it was made an event's Secrets may still be taken away with those of an older event of its name.
 const YOUNG: SignedDuration = SignedDuration::from_secs(120);
+
+/// So long after an event was made, what is left of an older one of its name is expected to go by itself: the garbage
+/// collector takes a second or two, a load balancer that must be given back up to a minute.
+const LEFTOVER_AGE_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// One event at one moment.
 pub(super) struct Case<'a> {
@@ -127,13 +132,13 @@ impl Case<'_> {
         }
         let found = self.target(&memory.uid).strangers(&decision.documents, &self.around, &memory.applied).await;
         let found = found.inspect_err(|_| self.context.metrics.failed("observe")).map_err(Error::Request)?;
-        if found.contains(&Stranger::Leftover) {
-            return Ok(Obstacle::Leftover);
-        }
         if found.is_empty() {
             return Ok(Obstacle::None);
         }
-        seen.objections.get_or_insert_default().extend(found.iter().filter_map(not_ours));
+        if will_go(&found, self.now.duration_since(self.created())) {
+            return Ok(Obstacle::Leftover);
+        }
+        seen.objections.get_or_insert_default().extend(found.iter().map(not_ours));
         Ok(Obstacle::Objection)
     }
 
@@ -153,7 +158,11 @@ impl Case<'_> {
         let target = self.target(&uid);
         let young = self.now.duration_since(self.created()) < YOUNG;
         let trouble = !seen.ingest.as_ref().is_some_and(|ingest| ingest.ready);
-        let again = if young { IN_TROUBLE } else { memory.patience(trouble) };
+        let again = match (young, trouble) {
+            (true, _) => IN_TROUBLE,
+            (false, true) => memory.patience(Instant::now()),
+            (false, false) => AT_REST,
+        };
         target.create_secrets(&decision.objects.secrets, again, &mut memory.applied).await?;
         target.apply(&decision.documents, &decision.held, &self.around, &mut memory.applied).await?;
         self.annotate(&target, decision).await?;
@@ -168,12 +177,14 @@ impl Case<'_> {
             zones: &self.context.zones,
             now: self.now,
         };
-        let told = look.tend(&mut memory.tending).await?;
+        let mut told = Vec::new();
+        let tended = look.tend(&mut memory.tending, &mut told).await;
         let writer =
             Writer { client: &self.context.client, recorder: &self.context.recorder, key: self.key, uid: &uid };
         for news in &told {
             writer.tell(news).await;
         }
+        tended?;
         Ok(look.look_again().map_or(AT_REST, |next| until(next, self.now)))
     }
 
@@ -201,18 +212,52 @@ fn mismatch(said: &NodeStatus, identity: &Identity) -> Option<Objection> {
     })
 }
 
-fn not_ours(stranger: &Stranger) -> Option<Objection> {
-    let Stranger::Foreign { kind, name } = stranger else { return None };
-    let kind = kind.resource().kind;
-    Some(Objection {
-        reason: reason::NOT_OURS,
-        message: format!(
-            "there is a {kind} {name} that does not belong to this event: delete or rename it, or rename the event"
-        ),
-    })
+/// Whether objects that are not ours are worth waiting for, at this age of the event, before people are told.
+fn will_go(found: &[Stranger], age: SignedDuration) -> bool {
+    age < LEFTOVER_AGE_MAX && found.iter().any(|stranger| matches!(stranger, Stranger::Leftover { .. }))
+}
+
+fn not_ours(stranger: &Stranger) -> Objection {
+    let message = match stranger {
+        Stranger::Foreign { kind, name } => {
+            let kind = kind.resource().kind;
+            format!(
+                "there is a {kind} {name} that does not belong to this event: delete or rename it, or rename the event"
+            )
+        }
+        Stranger::Leftover { kind, name } => {
+            let kind = kind.resource().kind;
+            format!(
+                "the {kind} {name} of a deleted event of this name is still there: delete it; if it does not go then, its \
+                 finalizers name who must let it go (kubectl get {kind} {name} -o yaml)"
+            )
+        }
+    };
+    Objection { reason: reason::NOT_OURS, message }
 }
 
 /// Whether nothing may be made for the event because of it.
 fn blocks(objection: &Objection) -> bool {
     [reason::NAME_TAKEN, reason::NOT_OURS, reason::FORBIDDEN_BY_POLICY].contains(&objection.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::kind::Kind;
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_deleted_event_is_waited_for_and_named_if_it_stays() {
+        let leftover = Stranger::Leftover { kind: Kind::Service, name: "gala-edge".into() };
+        let foreign = Stranger::Foreign { kind: Kind::ConfigMap, name: "gala-node".into() };
+        let young = SignedDuration::from_secs(59);
+        assert!(will_go(&[foreign.clone(), leftover.clone()], young));
+        assert!(!will_go(std::slice::from_ref(&foreign), young), "it would wait for ever");
+        assert!(!will_go(std::slice::from_ref(&leftover), LEFTOVER_AGE_MAX));
+        for (stranger, words) in [(leftover, "Service gala-edge of a deleted event"), (foreign, "ConfigMap gala-node")]
+        {
+            let objection = not_ours(&stranger);
+            assert!(blocks(&objection) && objection.message.contains(words), "{}", objection.message);
+        }
+    }
 }
