@@ -104,9 +104,10 @@ def main():
         how = f"Measured for {seconds} s each, {times}; build profile `{profile}`; load average before the start {busy:.1f}."
         text = "\n".join([how, "", *(found.markdown() for found in tables)])
         document = table.replace(document, name, text)
-    if write:
-        DOCUMENT.write_text(table.replace(document, "machine", machine()))
-        say(f"wrote {DOCUMENT.relative_to(ROOT)}")
+        if write:
+            # Part by part: what was measured stays, whatever becomes of the next.
+            DOCUMENT.write_text(table.replace(document, "machine", machine()))
+            say(f"wrote {name} to {DOCUMENT.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -31,10 +32,17 @@ class Problem(Exception):
     """Something that ends the measurement, in words."""
 
 
+# Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range): between the look and whoever listens no
+# viewer or relay can take it.
+PORTS = range(20_000, 32_000)
+
+
 def free_port():
     """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise Problem(f"no port of 127.0.0.1 from {PORTS.start} to {PORTS.stop} is free")
 
 
 def wait_for(what, condition, seconds=READY_S, every=0.02):
