@@ -20,6 +20,10 @@ const PROOFS: usize = 6;
 /// Who comes begins so many segments before the newest and is in the counts of those, too.
 const BEGIN_BEHIND: u64 = 3;
 
+/// A difference of so many square roots of the count is chance: requests that fall into a window or beside it. Of forty
+/// viewers six were missing for seconds though all of them watched.
+const CHANCE: u64 = 3;
+
 /// What is remembered of it for one stream.
 #[derive(Debug, Default)]
 pub(super) struct Reloads {
@@ -79,7 +83,8 @@ impl Reloads {
     pub(super) fn at_most(&self, count: u64) -> u64 {
         let Some((now, Proof { requests, people })) = self.now.zip(self.worst()) else { return count };
         let raised = (u128::from(now) * u128::from(people)).checked_div(u128::from(requests));
-        raised.and_then(|raised| u64::try_from(raised).ok()).map_or(count, |raised| raised.min(count))
+        let left = raised.and_then(|raised| u64::try_from(raised).ok()).map_or(count, |raised| raised.min(count));
+        if count - left <= CHANCE * count.isqrt() { count } else { left }
     }
 
     /// When there were fewest requests for the people that there were.
@@ -107,5 +112,35 @@ impl Proof {
             u128::from(other.requests) * u128::from(self.people),
         );
         mine.cmp(&its)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six segments with `people`, during each of whose lives at least `requests` came.
+    fn proven(people: u64, requests: u64) -> Reloads {
+        let mut reloads = Reloads::default();
+        for msn in 0..(BEGIN_BEHIND + PROOFS as u64) {
+            reloads.least.insert(msn, requests);
+            reloads.prove(msn, people);
+        }
+        reloads
+    }
+
+    #[test]
+    fn what_may_be_chance_is_nobody_gone() {
+        for (people, now, counted, what) in [
+            (40, 32, 40, "a few requests fell beside the window"),
+            (40, 4, 4, "nearly everybody has gone"),
+            (3_000, 2_850, 3_000, "one in twenty"),
+            (3_000, 2_700, 2_700, "one in ten"),
+            (3_000, 3_600, 3_000, "more requests are not more people"),
+        ] {
+            let mut reloads = proven(people, people);
+            reloads.now = Some(now);
+            assert_eq!(reloads.at_most(people), counted, "{what}");
+        }
     }
 }
