@@ -133,7 +133,7 @@ fn a_missing_secret_is_reported_and_heals() {
     assert!(message.contains("not-yet") && message.contains("stage"), "it says what is missing: {message}");
     let (reason, _) = event.wait_for("Ready", "False");
     assert_eq!(reason, "NotAccepted");
-    assert!(event.ingest().ready, "nothing is stopped for it");
+    wait::until_true("the ingest to be Ready: nothing waits for the Secret", LIMIT, || event.ingest().ready).unwrap();
 
     at.apply(&secret("not-yet", &json!({"stage": "here-it-is-at-last"}))).unwrap();
     let began = Instant::now();

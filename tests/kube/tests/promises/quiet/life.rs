@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// From `kubectl apply` to a picture, image present.
 const PLAYABLE: Duration = Duration::from_secs(60);
+/// How long nothing may have moved before it counts as settled: longer than `endAfter` of the events here (10 s).
+const SETTLED: Duration = Duration::from_secs(15);
 /// How long nothing may be written.
 const REST: Duration = Duration::from_secs(60);
 /// Every kind of object that an event could have.
@@ -133,7 +135,8 @@ fn an_event_at_rest_causes_no_writes() {
         let ours = |object: &&Value| object["kind"] != "Event" || object["reportingComponent"] == "lectern";
         listed["items"].as_array().unwrap().iter().filter(ours).map(one).collect()
     };
-    // Deployments, slices and autoscalers settle first: two looks that agree, some seconds apart.
+    // Deployments, slices and autoscalers settle first, and an ingest that nobody published to for `endAfter` becomes idle,
+    // which its pod and its budget show.
     let mut before = versions();
     let mut since = Instant::now();
     wait::until_true("everything to settle", LIMIT, || {
@@ -141,7 +144,7 @@ fn an_event_at_rest_causes_no_writes() {
         if now != before {
             (before, since) = (now, Instant::now());
         }
-        since.elapsed() > Duration::from_secs(5)
+        since.elapsed() > SETTLED
     })
     .unwrap();
 
