@@ -141,7 +141,7 @@ impl Stage {
         let Memory { resident_bytes, .. } = machine::memory_of(self.edge)?;
         let steps = match wanted {
             Some(all) => Steps::of(all),
-            None => self.probe(&mut viewers, fitting).await?,
+            None => self.probe(&mut viewers, &idle, fitting).await?,
         };
         let mut watched = Vec::new();
         for count in [steps.half, steps.all] {
@@ -158,17 +158,15 @@ impl Stage {
     }
 
     /// A first look: how many viewers does this machine take, beside the edge?
-    async fn probe(&self, viewers: &mut Viewers, fitting: u32) -> anyhow::Result<Steps> {
-        let before = self.reading(&viewers.tally)?;
-        sleep(self.target.period).await;
-        let idle = self.reading(&viewers.tally)?;
+    async fn probe(&self, viewers: &mut Viewers, idle: &Step, fitting: u32) -> anyhow::Result<Steps> {
         viewers.grow_to(PROBE_VIEWERS);
         self.settle().await;
         let from = self.reading(&viewers.tally)?;
         sleep(self.target.period).await;
         let to = self.reading(&viewers.tally)?;
-        let cores = |a: Reading, b: Reading| (b.machine - a.machine).as_secs_f64() / (b.at - a.at).as_secs_f64();
-        let steps = Steps::from_probe(cores(from, to) - cores(before, idle), self.machine.cores, fitting);
+        let cores = |a: &Reading, b: &Reading| (b.machine - a.machine).as_secs_f64() / (b.at - a.at).as_secs_f64();
+        let with_nobody = idle.readings.first().zip(idle.readings.last()).map_or(0.0, |(a, b)| cores(a, b));
+        let steps = Steps::from_probe(cores(&from, &to) - with_nobody, self.machine.cores, fitting);
         tracing::info!("a first look at {PROBE_VIEWERS} viewers: this machine takes {}", steps.all);
         Ok(steps)
     }
