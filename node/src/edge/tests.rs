@@ -284,11 +284,7 @@ async fn an_edge_without_its_link_follows_a_sibling() {
 
 #[tokio::test]
 async fn siblings_are_told_nothing_without_the_token() {
-    let mut studio = Studio::new(RING);
-    let a = Running::start().await;
-    studio.link(&a, &[&a]).await;
-    studio.publish(13).await;
-    a.lists(&studio.machine.ledger().clone()).await;
+    let (studio, a) = live_edge().await;
     let name = studio.machine.ledger().last().unwrap().name();
     let right = format!("authorization: Bearer {TOKEN}\r\n");
     for path in ["/relay/hall-a/ledger".to_owned(), format!("/relay/hall-a/{name}")] {
@@ -325,11 +321,7 @@ async fn readiness_comes_with_the_ledgers_and_is_not_revoked_by_a_new_stream() {
 
 #[tokio::test]
 async fn a_draining_edge_serves_on_stays_ready_and_ends_in_time() {
-    let mut studio = Studio::new(RING);
-    let a = Running::start().await;
-    studio.link(&a, &[&a]).await;
-    studio.publish(13).await;
-    a.lists(&studio.machine.ledger().clone()).await;
+    let (_studio, a) = live_edge().await;
     let mut viewer = TcpStream::connect(a.http).await.unwrap();
     viewer.write_all(b"GET /live/hall-a.flv HTTP/1.1\r\nhost: edge\r\n\r\n").await.unwrap();
     let stream = a.edge.hub.stream("hall-a").unwrap();
@@ -354,16 +346,22 @@ async fn a_draining_edge_serves_on_stays_ready_and_ends_in_time() {
     assert!(begin.elapsed() < Duration::from_millis(plan.end_ms + 1_000), "{:?}", begin.elapsed());
 }
 
-/// Never reached in a test.
-const LONG_MS: u64 = 3_600_000;
-
-#[tokio::test]
-async fn an_edge_that_a_person_ends_waits_for_nobody_where_nobody_watches() {
+/// An edge that lists what was published, and where it comes from.
+async fn live_edge() -> (Studio, Running) {
     let mut studio = Studio::new(RING);
     let a = Running::start().await;
     studio.link(&a, &[&a]).await;
     studio.publish(13).await;
     a.lists(&studio.machine.ledger().clone()).await;
+    (studio, a)
+}
+
+/// Never reached in a test.
+const LONG_MS: u64 = 3_600_000;
+
+#[tokio::test]
+async fn an_edge_that_a_person_ends_waits_for_nobody_where_nobody_watches() {
+    let (_studio, a) = live_edge().await;
     // A page was open and is closed; its browser keeps the connection.
     let mut kept = TcpStream::connect(a.http).await.unwrap();
     kept.write_all(b"GET /live/hall-a/media.m3u8 HTTP/1.1\r\nhost: edge\r\n\r\n").await.unwrap();
@@ -376,11 +374,7 @@ async fn an_edge_that_a_person_ends_waits_for_nobody_where_nobody_watches() {
 
 #[tokio::test]
 async fn who_reloads_a_list_watches_until_the_next_reload_is_late() {
-    let mut studio = Studio::new(RING);
-    let a = Running::start().await;
-    studio.link(&a, &[&a]).await;
-    studio.publish(13).await;
-    a.lists(&studio.machine.ledger().clone()).await;
+    let (_studio, a) = live_edge().await;
     let stream = a.edge.hub.stream("hall-a").unwrap();
     assert!(!drain::is_polled(&stream, a.edge.hub.clock.now_ms()), "nobody has asked yet");
     assert_eq!(get(a.http, "/live/hall-a/media.m3u8", "").await.0, 200);
@@ -392,11 +386,7 @@ async fn who_reloads_a_list_watches_until_the_next_reload_is_late() {
 
 #[tokio::test]
 async fn an_edge_that_a_person_ends_waits_for_who_watches() {
-    let mut studio = Studio::new(RING);
-    let a = Running::start().await;
-    studio.link(&a, &[&a]).await;
-    studio.publish(13).await;
-    a.lists(&studio.machine.ledger().clone()).await;
+    let (_studio, a) = live_edge().await;
     let mut viewer = TcpStream::connect(a.http).await.unwrap();
     viewer.write_all(b"GET /live/hall-a.flv HTTP/1.1\r\nhost: edge\r\n\r\n").await.unwrap();
     let stream = a.edge.hub.stream("hall-a").unwrap();

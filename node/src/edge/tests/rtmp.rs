@@ -74,11 +74,7 @@ impl Client {
 
 #[tokio::test]
 async fn a_player_gets_the_stream_from_the_newest_key_frame_and_goes_on() {
-    let mut studio = Studio::new(RING);
-    let a = Running::start().await;
-    studio.link(&a, &[&a]).await;
-    studio.publish(13).await;
-    a.lists(&studio.machine.ledger().clone()).await;
+    let (mut studio, a) = live_edge().await;
     let stream = a.edge.hub.stream("hall-a").unwrap();
     let mut mirror = crate::viewers::Mirror::new(Arc::clone(&stream.ring));
     // Without metadata the ingest waits a second for another track: the epoch begins with the second key frame.

@@ -52,10 +52,9 @@ impl Crowd {
 
     /// Waits until all of them had a picture.
     pub fn wait_until_all_watch(&mut self, limit: Duration) {
-        let (process, count) = (&mut self.process, self.count);
-        wait::until(&format!("{count} viewers to have a picture"), limit, || {
-            anyhow::ensure!(process.ended()?.is_none(), "the crowd ended");
-            Ok((watching(process.log().lines().last().unwrap_or_default()) >= count).then_some(()))
+        wait::until(&format!("{} viewers to have a picture", self.count), limit, || {
+            anyhow::ensure!(self.process.ended()?.is_none(), "the crowd ended");
+            Ok(self.all_watch().then_some(()))
         })
         .unwrap();
     }
