@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How long anything of an event may take on a busy machine; what is promised is asserted where it is measured.
 pub const LIMIT: Duration = Duration::from_secs(90);
+/// How long the API server may fail to say which pods there are: a test that cannot look can promise nothing.
+const LOOK: Duration = Duration::from_secs(30);
 /// Segments that viewers want listed before they come: they start three before the end.
 const SEGMENTS: usize = 4;
 
@@ -30,6 +32,13 @@ pub struct Pod {
     pub ready: bool,
     pub ending: bool,
     pub restarts: u64,
+}
+
+impl Pod {
+    /// It is Ready and stays.
+    pub fn serves(&self) -> bool {
+        self.ready && !self.ending
+    }
 }
 
 /// The manifest of an event as tests want it: two to four edges that cost little and go soon, reached inside the
@@ -167,18 +176,25 @@ impl<'a> Event<'a> {
         format!("http://{}/live/{stream}/index.m3u8", self.service("edge"))
     }
 
-    /// The pods of a role (`ingest`, `edge`), by name.
+    /// The pods of a role (`ingest`, `edge`), by name, all of one moment. A look that fails is made again: it is not one
+    /// that found no pods.
+    #[track_caller]
     pub fn pods(&self, role: &str) -> Vec<Pod> {
         let selector = format!("--selector=lectern.dev/event={},lectern.dev/role={role}", self.name);
-        let listed = self.at.json(&["get", "pods", &selector]).unwrap_or_default();
-        let mut pods: Vec<_> = listed["items"].as_array().into_iter().flatten().map(pod).collect();
+        let listed = wait::until(&format!("a list of the {role} pods of {}", self.name), LOOK, || {
+            let listed = self.at.json(&["get", "pods", &selector])?;
+            let items = listed["items"].as_array().with_context(|| format!("no list: {listed}"))?;
+            Ok(Some(items.iter().map(pod).collect::<Vec<_>>()))
+        });
+        let mut pods = listed.unwrap_or_else(|error| panic!("{error:#}"));
         pods.sort();
         pods
     }
 
     /// Edges that are Ready and stay.
+    #[track_caller]
     pub fn ready_edges(&self) -> Vec<Pod> {
-        self.pods("edge").into_iter().filter(|pod| pod.ready && !pod.ending).collect()
+        self.pods("edge").into_iter().filter(Pod::serves).collect()
     }
 
     /// Waits until so many edges are Ready and no other is left.
@@ -186,7 +202,7 @@ impl<'a> Event<'a> {
     pub fn wait_for_edges(&self, count: usize) -> Vec<Pod> {
         wait::until(&format!("{count} edges and no other"), LIMIT, || {
             let all = self.pods("edge");
-            let settled = all.len() == count && all.iter().all(|pod| pod.ready && !pod.ending);
+            let settled = all.len() == count && all.iter().all(Pod::serves);
             Ok(settled.then_some(all))
         })
         .unwrap()

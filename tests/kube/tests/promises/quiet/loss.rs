@@ -62,7 +62,9 @@ fn an_ingest_pod_dies_and_the_encoder_gets_back_in() {
         // A container that ran for ten seconds has earned its restart without the kubelet's back-off.
         wait::until_true("the ingest to have run for a while", LIMIT, || ran_for(&event) >= Duration::from_secs(11))
             .unwrap();
-        let before = epochs(&event);
+        // A look that fails finds none, and every epoch would be a new one.
+        let listed = || Ok(Some(epochs(&event)).filter(|epochs| !epochs.is_empty()));
+        let before = wait::until("the epochs before", LIMIT, listed).unwrap();
         let victim = event.ingest();
         turn.kill_container(&at.name, &victim.name).unwrap();
         let killed = Instant::now();

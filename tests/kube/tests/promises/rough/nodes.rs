@@ -20,12 +20,12 @@ fn drain(turn: &Turn, node: &str) {
 }
 
 /// What Lectern itself runs, and where: (pod, node), all of them Ready.
-fn own_pods(turn: &Turn, component: &str) -> Vec<(String, String)> {
+fn own_pods(turn: &Turn, component: &str) -> anyhow::Result<Vec<(String, String)>> {
     let selector = format!("--selector=app.kubernetes.io/component={component}");
     let path = r#"--output=jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.status.conditions[?(@.type=="Ready")].status} {.metadata.deletionTimestamp}{"\n"}{end}"#;
-    let listed = turn.kubectl(&["--namespace=lectern-system", "get", "pods", &selector, path]).unwrap_or_default();
+    let listed = turn.kubectl(&["--namespace=lectern-system", "get", "pods", &selector, path])?;
     let words = listed.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    words.filter(|w| w[2] == "True" && w[3].is_empty()).map(|w| (w[0].to_owned(), w[1].to_owned())).collect()
+    Ok(words.filter(|w| w[2] == "True" && w[3].is_empty()).map(|w| (w[0].to_owned(), w[1].to_owned())).collect())
 }
 
 #[test]
@@ -90,12 +90,12 @@ fn a_lost_node_costs_the_audience_nothing() {
     // Operator and ingest on the node that stays.
     turn.kubectl(&["cordon", "node-2"]).unwrap();
     for component in ["operator", "metrics"] {
-        for (pod, _) in own_pods(&turn, component).iter().filter(|(_, node)| node == "node-2") {
+        for (pod, _) in own_pods(&turn, component).unwrap().iter().filter(|(_, node)| node == "node-2") {
             turn.kubectl(&["--namespace=lectern-system", "delete", "pod", pod, "--wait=false"]).unwrap();
         }
-        wait::until_true("Lectern to be on the first node", LIMIT, || {
-            let pods = own_pods(&turn, component);
-            pods.len() == 2 && pods.iter().all(|(_, node)| node == "node-1")
+        wait::until("Lectern to be on the first node", LIMIT, || {
+            let pods = own_pods(&turn, component)?;
+            Ok((pods.len() == 2 && pods.iter().all(|(_, node)| node == "node-1")).then_some(()))
         })
         .unwrap();
     }
@@ -120,7 +120,7 @@ fn a_lost_node_costs_the_audience_nothing() {
         if first_deleted.is_none() && gone.iter().any(|g| pods.iter().all(|pod| pod.uid != g.uid || pod.ending)) {
             first_deleted = Some(lost.elapsed());
         }
-        let serving: Vec<_> = pods.iter().filter(|pod| pod.ready && !pod.ending).collect();
+        let serving: Vec<_> = pods.iter().filter(|pod| pod.serves()).collect();
         serving.len() >= 2 && serving.iter().all(|pod| pod.node == "node-1")
     })
     .unwrap();

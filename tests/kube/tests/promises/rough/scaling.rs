@@ -61,18 +61,17 @@ fn edges_follow_a_flash_crowd_without_one_error() {
 }
 
 /// How many edges the autoscaler has asked for.
-fn wanted(event: &Event<'_>) -> usize {
+fn wanted(event: &Event<'_>) -> anyhow::Result<usize> {
     let name = format!("{}-edge", event.name);
-    let said = event.at.kubectl(&["get", "deployment", &name, "--output=jsonpath={.spec.replicas}"]);
-    said.ok().and_then(|number| number.parse().ok()).unwrap_or_default()
+    Ok(event.at.kubectl(&["get", "deployment", &name, "--output=jsonpath={.spec.replicas}"])?.parse()?)
 }
 
 /// The edges, once all that are wanted are there and none leaves.
 fn settled(event: &Event<'_>) -> Vec<Pod> {
     wait::until("the edges to settle", LIMIT, || {
         let edges = event.pods("edge");
-        let ready = edges.iter().filter(|pod| pod.ready && !pod.ending).count();
-        Ok((ready == edges.len() && ready == wanted(event)).then_some(edges))
+        let ready = edges.iter().filter(|pod| pod.serves()).count();
+        Ok((ready == edges.len() && ready == wanted(event)?).then_some(edges))
     })
     .unwrap()
 }
@@ -90,8 +89,8 @@ fn watch_the_rush(event: &Event<'_>, before: &[Pod], crowd: &Crowd, step: Instan
         let second = step.elapsed().as_secs();
         if said.replace(second) != Some(second) {
             eprintln!(
-                "TIMELINE {second:3} s: {} edges wanted, {} ready; crowd {}",
-                wanted(event),
+                "TIMELINE {second:3} s: {:?} edges wanted, {} ready; crowd {}",
+                wanted(event).ok(),
                 edges.len(),
                 crowd.says()
             );
