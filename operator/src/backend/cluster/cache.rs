@@ -36,15 +36,16 @@ pub struct Cache {
     pods: Mutex<Shelf<PodSeen>>,
 }
 
-/// Things of one kind, by event and name.
-type Shelf<T> = HashMap<EventKey, BTreeMap<String, Arc<T>>>;
+/// Things of one kind, by event and name: no namespace has two of a name. Sorted, so that the events of one namespace lie
+/// beside each other.
+type Shelf<T> = BTreeMap<EventKey, BTreeMap<String, Arc<T>>>;
 
 /// What a watch tells.
 pub enum News<T> {
-    /// It is there, like this.
+    /// It is there, like this, and belongs to this event.
     Is(EventKey, String, T),
-    /// It is gone.
-    Gone(EventKey, String),
+    /// What has this namespace and name is gone, or belongs to no event.
+    Gone(String, String),
     /// Of its kind, in the namespace (None: in all), there are these and no others.
     Only(Option<String>, HashSet<(EventKey, String)>),
 }
@@ -76,20 +77,16 @@ impl Cache {
 fn take_in<T: PartialEq>(shelf: &mut Shelf<T>, news: News<T>) -> Vec<EventKey> {
     match news {
         News::Is(event, name, now) => {
-            let known = shelf.entry(event.clone()).or_default();
-            if known.get(&name).is_some_and(|before| **before == now) {
+            let before = shelf.get(&event).and_then(|known| known.get(&name));
+            if before.is_some_and(|before| **before == now) {
                 return Vec::new();
             }
-            known.insert(name, Arc::new(now));
-            vec![event]
+            // Only what is new to this event can have been another's: its label was changed.
+            let other = if before.is_none() { take_out(shelf, &event.namespace, &name) } else { None };
+            shelf.entry(event.clone()).or_default().insert(name, Arc::new(now));
+            other.into_iter().chain([event]).collect()
         }
-        News::Gone(event, name) => {
-            let gone = shelf.get_mut(&event).and_then(|known| known.remove(&name)).is_some();
-            if shelf.get(&event).is_some_and(BTreeMap::is_empty) {
-                shelf.remove(&event);
-            }
-            if gone { vec![event] } else { Vec::new() }
-        }
+        News::Gone(namespace, name) => take_out(shelf, &namespace, &name).into_iter().collect(),
         News::Only(namespace, there) => {
             let mut concerned = Vec::new();
             shelf.retain(|event, known| {
@@ -106,6 +103,17 @@ fn take_in<T: PartialEq>(shelf: &mut Shelf<T>, news: News<T>) -> Vec<EventKey> {
             concerned
         }
     }
+}
+
+/// Takes what has this namespace and name off the shelf; answers whose it was.
+fn take_out<T>(shelf: &mut Shelf<T>, namespace: &str, name: &str) -> Option<EventKey> {
+    let first = EventKey { namespace: namespace.to_owned(), name: String::new() };
+    let mut events = shelf.range_mut(first..).take_while(|(event, _)| event.namespace == namespace);
+    let (event, left) = events.find_map(|(event, known)| known.remove(name).map(|_| (event.clone(), known.len())))?;
+    if left == 0 {
+        shelf.remove(&event);
+    }
+    Some(event)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -132,9 +140,25 @@ mod tests {
         assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(false))), vec![gala.clone()]);
         assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(false))), vec![]);
         assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(true))), vec![gala.clone()]);
-        assert_eq!(cache.pod(News::Gone(gala.clone(), "p".into())), vec![gala.clone()]);
-        assert_eq!(cache.pod(News::Gone(gala.clone(), "p".into())), vec![]);
+        assert_eq!(cache.pod(News::Gone("a".into(), "p".into())), vec![gala.clone()]);
+        assert_eq!(cache.pod(News::Gone("a".into(), "p".into())), vec![]);
         assert!(cache.around(&gala).pods.is_empty());
+    }
+
+    #[test]
+    fn what_is_labelled_as_another_events_is_the_first_ones_no_longer() {
+        let cache = Cache::default();
+        let (gala, other, elsewhere) = (key("a", "gala"), key("a", "other"), key("b", "gala"));
+        cache.pod(News::Is(gala.clone(), "p".into(), pod(true)));
+        cache.pod(News::Is(gala.clone(), "q".into(), pod(true)));
+        cache.pod(News::Is(elsewhere.clone(), "p".into(), pod(true)));
+        let moved = cache.pod(News::Is(other.clone(), "p".into(), pod(true)));
+        assert_eq!(moved, vec![gala.clone(), other.clone()], "both are looked at");
+        let names = |key: &EventKey| cache.around(key).pods.into_keys().collect::<Vec<_>>();
+        assert_eq!((names(&gala), names(&other)), (vec!["q".to_owned()], vec!["p".to_owned()]));
+        assert_eq!(names(&elsewhere), ["p"], "of another namespace");
+        assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(true))), vec![other.clone(), gala.clone()]);
+        assert_eq!((names(&gala).len(), names(&other).len()), (2, 0), "and back");
     }
 
     #[test]

@@ -135,18 +135,11 @@ impl Watches {
                     continue;
                 }
                 Ok(watcher::Event::InitApply(object)) => {
-                    let Some(key) = key(&object) else { continue };
-                    listed.insert((key.clone(), object.name_any()));
-                    News::Is(key, object.name_any(), seen(&object))
+                    listed.extend(key(&object).map(|key| (key, object.name_any())));
+                    is(&object, &seen)
                 }
-                Ok(watcher::Event::Apply(object)) => {
-                    let Some(key) = key(&object) else { continue };
-                    News::Is(key, object.name_any(), seen(&object))
-                }
-                Ok(watcher::Event::Delete(object)) => {
-                    let Some(key) = key(&object) else { continue };
-                    News::Gone(key, object.name_any())
-                }
+                Ok(watcher::Event::Apply(object)) => is(&object, &seen),
+                Ok(watcher::Event::Delete(object)) => gone(&object),
                 Ok(watcher::Event::InitDone) => News::Only(namespace.clone(), std::mem::take(&mut listed)),
                 Err(error) => {
                     self.metrics.watch_restarts.inc();
@@ -167,6 +160,15 @@ impl Watches {
     }
 }
 
+/// An object is there. Without the label it is nobody's, whoever's it was.
+fn is<K: Resource, T>(object: &K, seen: &impl Fn(&K) -> T) -> News<T> {
+    key(object).map_or_else(|| gone(object), |key| News::Is(key, object.name_any(), seen(object)))
+}
+
+fn gone<K: Resource, T>(object: &K) -> News<T> {
+    News::Gone(object.namespace().unwrap_or_default(), object.name_any())
+}
+
 /// The event that an object of ours belongs to.
 fn key<K: Resource>(object: &K) -> Option<EventKey> {
     let meta = object.meta();
@@ -181,5 +183,47 @@ where
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its object must fail")]
+
+    use super::*;
+    use futures::stream;
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn an_object_that_loses_its_events_label_is_not_the_events_any_more() {
+        let nobody = tower::service_fn(async |_: http::Request<kube::client::Body>| {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("nobody answers"))
+        });
+        let (pokes, mut poked) = mpsc::unbounded_channel();
+        let watches = Watches {
+            client: Client::new(nobody, "n"),
+            cache: Arc::default(),
+            pokes,
+            waiting: watch::channel(1).0,
+            metrics: Arc::default(),
+        };
+        let service = |version: &str, labels: Value| -> Service {
+            let metadata = json!({"name": "gala-edge", "namespace": "n", "resourceVersion": version, "labels": labels});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let seen = stream::iter([
+            watcher::Event::Init,
+            watcher::Event::InitApply(service("1", json!({"lectern.dev/event": "gala"}))),
+            watcher::Event::InitDone,
+            watcher::Event::Apply(service("2", json!({}))),
+        ]);
+        let (cache, waiting) = (Arc::clone(&watches.cache), watches.waiting.clone());
+        let take = |news| cache.object(Kind::Service, news);
+        watches.run(seen.map(Ok), None, seen::service, take).await;
+        let gala = EventKey { namespace: "n".into(), name: "gala".into() };
+        assert!(cache.around(&gala).objects.is_empty());
+        let told: Vec<_> = std::iter::from_fn(|| poked.try_recv().ok()).collect();
+        assert_eq!(told, [gala.clone(), gala], "that it came and that it went");
+        assert_eq!(*waiting.borrow(), 0);
     }
 }
