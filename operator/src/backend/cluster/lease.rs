@@ -16,6 +16,19 @@ const LEASE: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// Pause between renewals, and between attempts to get it.
 const RETRY: Duration = Duration::from_secs(2);
+/// Pause before a Lease that somebody wrote to in the meantime is read again: who it was decides whether this replica may
+/// go on writing.
+const READ_AGAIN: Duration = Duration::from_millis(200);
+
+/// What an attempt to have it came to.
+enum Attempt {
+    /// This replica leads.
+    Leads,
+    /// Another does, or may.
+    Another,
+    /// Somebody wrote to the Lease between reading and writing; it is not known who, nor what.
+    Changed,
+}
 
 /// A Lease and who wants it.
 pub struct Leadership {
@@ -38,8 +51,8 @@ impl Leadership {
     pub async fn acquire(&mut self, stop: &CancellationToken) -> bool {
         loop {
             match timeout(RENEW_DEADLINE, self.attempt()).await {
-                Ok(Ok(true)) => return true,
-                Ok(Ok(false)) => {}
+                Ok(Ok(Attempt::Leads)) => return true,
+                Ok(Ok(Attempt::Another | Attempt::Changed)) => {}
                 Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "failed to ask for leadership"),
                 Err(_) => tracing::warn!(lease = self.name, "asked for leadership and got no answer"),
             }
@@ -50,14 +63,18 @@ impl Leadership {
         }
     }
 
-    /// Renews until it is lost, and returns then.
+    /// Renews until it is lost, and returns then: somebody else has it, or it could not be renewed in time. Whoever only
+    /// wrote to the Lease, an annotation say, has not taken it.
     pub async fn hold(&mut self) {
         let mut renewed = Instant::now();
+        let mut pause = RETRY;
         while renewed.elapsed() < RENEW_DEADLINE {
-            sleep(RETRY).await;
+            sleep(pause).await;
+            pause = RETRY;
             match timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.attempt()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) => return tracing::warn!(lease = self.name, "somebody else leads"),
+                Ok(Ok(Attempt::Leads)) => renewed = Instant::now(),
+                Ok(Ok(Attempt::Another)) => return tracing::warn!(lease = self.name, "somebody else leads"),
+                Ok(Ok(Attempt::Changed)) => pause = READ_AGAIN,
                 Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "failed to renew leadership"),
                 Err(_) => {}
             }
@@ -83,8 +100,8 @@ impl Leadership {
         }
     }
 
-    /// Takes or renews it if that is possible. True while this replica leads.
-    async fn attempt(&mut self) -> Result<bool, kube::Error> {
+    /// Takes or renews it if that is possible.
+    async fn attempt(&mut self) -> Result<Attempt, kube::Error> {
         let Some(mut lease) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
@@ -96,7 +113,7 @@ impl Leadership {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let mine = holder.as_ref() == Some(&self.identity);
         if !mine && holder.is_some() && !self.has_expired(&spec) {
-            return Ok(false);
+            return Ok(Attempt::Another);
         }
         let transitions = spec.lease_transitions.unwrap_or(0);
         lease.spec = Some(LeaseSpec {
@@ -131,10 +148,92 @@ impl Leadership {
     }
 }
 
-fn won<T>(answer: Result<T, kube::Error>) -> Result<bool, kube::Error> {
+fn won<T>(answer: Result<T, kube::Error>) -> Result<Attempt, kube::Error> {
     match answer {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+        Ok(_) => Ok(Attempt::Leads),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(Attempt::Changed),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its Lease must fail")]
+
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    /// What happens to the Lease between its being read and written.
+    #[derive(Clone, Copy)]
+    enum Meanwhile {
+        Nothing,
+        /// Somebody writes to it who does not want it.
+        Touched,
+        /// It is somebody else's.
+        Taken,
+    }
+
+    /// An API server with one Lease that nobody holds; after `meanwhile` nothing disturbs any more.
+    fn server(meanwhile: impl IntoIterator<Item = Meanwhile>) -> Client {
+        let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "lectern"}});
+        let state = Arc::new(Mutex::new((lease, meanwhile.into_iter().collect::<VecDeque<_>>())));
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let state = Arc::clone(&state);
+            async move {
+                let is_read = request.method() == http::Method::GET;
+                let written = request.into_body().collect().await.unwrap().to_bytes();
+                let (lease, meanwhile) = &mut *state.lock().unwrap();
+                let before =
+                    if is_read { Meanwhile::Nothing } else { meanwhile.pop_front().unwrap_or(Meanwhile::Nothing) };
+                let (code, body) = match before {
+                    Meanwhile::Nothing if is_read => (200, lease.clone()),
+                    Meanwhile::Nothing => {
+                        *lease = serde_json::from_slice::<Value>(&written).unwrap();
+                        (200, lease.clone())
+                    }
+                    Meanwhile::Touched | Meanwhile::Taken => {
+                        if matches!(before, Meanwhile::Taken) {
+                            lease["spec"]["holderIdentity"] = json!("b");
+                        }
+                        (409, json!({"status": "Failure", "reason": "Conflict", "message": "changed", "code": 409}))
+                    }
+                };
+                let body = Body::from(body.to_string().into_bytes());
+                Ok::<_, std::convert::Infallible>(http::Response::builder().status(code).body(body).unwrap())
+            }
+        });
+        Client::new(service, "n")
+    }
+
+    /// How long `a` leads, at most `limit`.
+    async fn leads(meanwhile: impl IntoIterator<Item = Meanwhile>, limit: Duration) -> Duration {
+        let first = std::iter::once(Meanwhile::Nothing);
+        let mut leadership = Leadership::new(server(first.chain(meanwhile)), "n", "lectern", "a");
+        assert!(leadership.acquire(&CancellationToken::new()).await);
+        let began = Instant::now();
+        let _ = timeout(limit, leadership.hold()).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_only_writes_to_the_lease_does_not_end_leadership() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(leads([Meanwhile::Touched, Meanwhile::Nothing, Meanwhile::Touched], minute).await, minute);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_the_lease_ends_leadership_at_the_next_look() {
+        let led = leads([Meanwhile::Nothing, Meanwhile::Taken], Duration::from_secs(60)).await;
+        assert_eq!(led, RETRY * 2 + READ_AGAIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_can_never_be_renewed_is_lost_before_another_may_have_it() {
+        let led = leads(std::iter::repeat_n(Meanwhile::Touched, 1_000), Duration::from_secs(60)).await;
+        assert!(led >= RENEW_DEADLINE && led < LEASE, "{led:?}");
     }
 }
