@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,8 +23,19 @@ use tokio_util::task::AbortOnDropHandle;
 const WAIT: Duration = Duration::from_secs(30);
 /// How long an answer may take beyond that.
 const LATE: Duration = Duration::from_secs(5);
+/// How long an answer may take for which the node waits for nothing: it has it at hand.
+const ANSWER: Duration = Duration::from_secs(3);
 /// Connecting within one cluster takes milliseconds.
 const CONNECT: Duration = Duration::from_secs(2);
+/// A machine that is gone says nothing, and a question under way would wait for its whole time: after so long without a
+/// byte the kernel tries the connection, a thousand of which are two hundred small packets a second.
+const TRY_AFTER: Duration = Duration::from_secs(5);
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+/// So many tries without an answer end the connection.
+const TRIES: u32 = 3;
+/// What was sent and is not acknowledged for so long ends it, too.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(8);
 /// Pause after an answer: a node in which something changes all the time is not asked all the time.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Pause after a failure, doubled each time up to the second.
@@ -49,6 +60,10 @@ pub struct Polls {
 
 struct Poll {
     of: (String, IpAddr),
+    /// What the kubelet says of the pod: ready, and how often its container was started again.
+    seen: (bool, u32),
+    /// Wakes the task when the kubelet says something else: what the question under way waits for may never come.
+    doubt: Arc<Notify>,
     said: Arc<Mutex<Said>>,
     _task: AbortOnDropHandle<()>,
 }
@@ -60,6 +75,10 @@ impl Polls {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(TRY_AFTER));
+        connector.set_keepalive_interval(Some(TRY_EVERY));
+        connector.set_keepalive_retries(Some(TRIES));
+        connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         Self { http: Client::builder(TokioExecutor::new()).build(connector), all: Mutex::default(), pokes }
     }
 
@@ -71,9 +90,15 @@ impl Polls {
             return None;
         };
         let of = (pod.uid.clone(), ip);
+        let seen = (pod.ready, pod.container.restarts);
         let poll = match all.remove(event) {
-            Some(poll) if poll.of == of => poll,
-            Some(_) | None => self.start(event, of),
+            Some(mut poll) if poll.of == of => {
+                if std::mem::replace(&mut poll.seen, seen) != seen {
+                    poll.doubt.notify_one();
+                }
+                poll
+            }
+            Some(_) | None => self.start(event, of, seen),
         };
         let said = poll.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.insert(event.clone(), poll);
@@ -85,16 +110,18 @@ impl Polls {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(event);
     }
 
-    fn start(&self, event: &EventKey, of: (String, IpAddr)) -> Poll {
+    fn start(&self, event: &EventKey, of: (String, IpAddr), seen: (bool, u32)) -> Poll {
         let said = Arc::new(Mutex::new(None));
+        let doubt = Arc::new(Notify::new());
         let asking = Asking {
             http: self.http.clone(),
             address: SocketAddr::new(of.1, ports::ADMIN),
             event: event.clone(),
+            doubt: Arc::clone(&doubt),
             said: Arc::clone(&said),
             pokes: self.pokes.clone(),
         };
-        Poll { of, said, _task: AbortOnDropHandle::new(tokio::spawn(asking.run())) }
+        Poll { of, seen, doubt, said, _task: AbortOnDropHandle::new(tokio::spawn(asking.run())) }
     }
 }
 
@@ -103,6 +130,7 @@ struct Asking {
     http: Http,
     address: SocketAddr,
     event: EventKey,
+    doubt: Arc<Notify>,
     said: Arc<Mutex<Said>>,
     pokes: mpsc::UnboundedSender<EventKey>,
 }
@@ -113,22 +141,34 @@ impl Asking {
         let mut heard = Instant::now();
         let mut pause = RETRY_MIN;
         loop {
-            match self.ask(after).await {
+            let answer = tokio::select! {
+                answer = self.ask(after) => answer,
+                () = self.doubt.notified() => {
+                    (after, pause) = (None, RETRY_MIN);
+                    continue;
+                }
+            };
+            let wait = match answer {
                 Ok(status) => {
                     (after, heard, pause) = (Some(status.version), Instant::now(), RETRY_MIN);
                     self.tell(Some((status, Timestamp::now())));
-                    sleep(PAUSE).await;
+                    PAUSE
                 }
                 Err(error) => {
                     tracing::debug!(event = %self.event, address = %self.address, error = format!("{error:#}"), "the ingest did not answer");
                     // A node that was started again counts from somewhere else.
                     after = None;
-                    if heard.elapsed() >= SILENT {
+                    if is_gone(&error, heard.elapsed()) {
                         self.tell(None);
                     }
-                    sleep(pause).await;
+                    let wait = pause;
                     pause = (pause * 2).min(RETRY_MAX);
+                    wait
                 }
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.doubt.notified() => (after, pause) = (None, RETRY_MIN),
             }
         }
     }
@@ -144,7 +184,8 @@ impl Asking {
             let body = body.map_err(|error| anyhow::anyhow!("failed to read the answer: {error}"))?;
             serde_json::from_slice(&body.to_bytes()).context("failed to read the answer")
         };
-        timeout(WAIT + LATE, answer).await.context("no answer in time")?
+        let limit = if after.is_some() { WAIT + LATE } else { ANSWER };
+        timeout(limit, answer).await.context("no answer in time")?
     }
 
     fn tell(&self, now: Said) {
@@ -159,36 +200,95 @@ impl Asking {
     }
 }
 
+/// Whether an ingest that was last heard so long ago, and now failed to answer, is not there: for long enough, or because
+/// nothing listens where it was.
+fn is_gone(error: &anyhow::Error, silent: Duration) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    silent >= SILENT || causes.any(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test without its server must fail")]
 
     use super::*;
     use axum::{Json, Router, routing::get};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Far more than anything takes, and less than a node waits for a change.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A question that is answered at once; one that waits for a change never is. Counts as a version how often it was
+    /// asked.
+    async fn serve(ip: IpAddr) -> AbortOnDropHandle<()> {
+        let listener = tokio::net::TcpListener::bind((ip, ports::ADMIN)).await.unwrap();
+        let asked = Arc::new(AtomicU64::new(0));
+        let answer = async move |query: axum::extract::RawQuery| {
+            if query.0.is_some() {
+                std::future::pending::<()>().await;
+            }
+            let version = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            Json(NodeStatus { version, role: "ingest".into(), ..NodeStatus::default() })
+        };
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            axum::serve(listener, Router::new().route("/status", get(answer))).await.unwrap();
+        }))
+    }
+
+    fn asking(ip: IpAddr) -> (Polls, mpsc::UnboundedReceiver<EventKey>, EventKey, PodSeen) {
+        let (pokes, poked) = mpsc::unbounded_channel();
+        let event = EventKey { namespace: "n".into(), name: "gala".into() };
+        (Polls::new(pokes), poked, event, PodSeen { uid: "p".into(), ip: Some(ip), ..PodSeen::default() })
+    }
 
     #[tokio::test]
     async fn an_ingest_that_answers_is_heard_and_one_that_falls_silent_is_unknown() {
         // The admin port is fixed, the address is not: another loopback address is another pod.
         let ip: IpAddr = "127.61.7.9".parse().unwrap();
-        let listener = tokio::net::TcpListener::bind((ip, ports::ADMIN)).await.unwrap();
-        let status = NodeStatus { version: 3, role: "ingest".into(), ..NodeStatus::default() };
-        let answer = async move |query: axum::extract::RawQuery| {
-            if query.0.is_some() {
-                std::future::pending::<()>().await;
-            }
-            Json(status.clone())
-        };
-        let server =
-            tokio::spawn(async move { axum::serve(listener, Router::new().route("/status", get(answer))).await });
-        let (pokes, mut poked) = mpsc::unbounded_channel();
-        let polls = Polls::new(pokes);
-        let event = EventKey { namespace: "n".into(), name: "gala".into() };
-        let pod = PodSeen { uid: "p".into(), ip: Some(ip), ..PodSeen::default() };
+        let server = serve(ip).await;
+        let (polls, mut poked, event, pod) = asking(ip);
         assert_eq!(polls.said(&event, Some(&pod)), None);
-        assert_eq!(timeout(Duration::from_secs(5), poked.recv()).await.unwrap(), Some(event.clone()));
-        assert_eq!(polls.said(&event, Some(&pod)).unwrap().0.version, 3);
-        server.abort();
+        assert_eq!(timeout(DEADLINE, poked.recv()).await.unwrap(), Some(event.clone()));
+        assert_eq!(polls.said(&event, Some(&pod)).unwrap().0.version, 1);
+        drop(server);
         let other = PodSeen { uid: "q".into(), ..pod };
         assert_eq!(polls.said(&event, Some(&other)), None, "what another pod said is not what this one says");
+    }
+
+    #[tokio::test]
+    async fn what_the_kubelet_says_anew_is_a_reason_to_ask_at_once() {
+        let ip: IpAddr = "127.61.7.10".parse().unwrap();
+        let _server = serve(ip).await;
+        let (polls, mut poked, event, pod) = asking(ip);
+        let ready = PodSeen { ready: true, ..pod.clone() };
+        let mut again = ready.clone();
+        again.container.restarts = 1;
+        for (version, pod) in [(1, &pod), (2, &ready), (3, &again)] {
+            polls.said(&event, Some(pod));
+            timeout(DEADLINE, poked.recv()).await.expect("it was asked, though it has nothing new to say");
+            assert_eq!(polls.said(&event, Some(pod)).unwrap().0.version, version);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ingest_where_nothing_listens_is_gone_and_one_that_hangs_up_is_once_it_was_silent() {
+        let ip: IpAddr = "127.61.7.11".parse().unwrap();
+        let (polls, _poked, event, _) = asking(ip);
+        let asking = Asking {
+            http: polls.http.clone(),
+            address: SocketAddr::new(ip, ports::ADMIN),
+            event,
+            doubt: Arc::default(),
+            said: Arc::default(),
+            pokes: polls.pokes.clone(),
+        };
+        let refused = asking.ask(None).await.unwrap_err();
+        assert!(is_gone(&refused, Duration::ZERO), "{refused:#}");
+
+        let listener = tokio::net::TcpListener::bind((ip, ports::ADMIN)).await.unwrap();
+        let (answer, _) = tokio::join!(asking.ask(Some(7)), async { drop(listener.accept().await) });
+        let hung_up = answer.unwrap_err();
+        assert!(!is_gone(&hung_up, Duration::ZERO), "it may be a moment's trouble: {hung_up:#}");
+        assert!(is_gone(&hung_up, SILENT));
     }
 }
