@@ -85,6 +85,13 @@ pub fn deployment<'a>(around: &'a Surroundings, name: &str) -> Option<&'a Deploy
     }
 }
 
+/// Whether a Deployment of the event still replaces pods by those of its newest template.
+#[must_use]
+pub fn rolls(around: &Surroundings, name: &EventName) -> bool {
+    let mut known = [name.ingest(), name.edge()].into_iter().filter_map(|name| deployment(around, &name));
+    known.any(|known| !known.settled)
+}
+
 /// The autoscaler of the edges.
 #[must_use]
 pub fn autoscaler_seen<'a>(around: &'a Surroundings, name: &EventName) -> Option<&'a AutoscalerSeen> {

@@ -5,6 +5,7 @@ mod case;
 use super::apply::{self, Applied};
 use super::cache::{Cache, EventKey};
 use super::metrics::Metrics;
+use super::observe;
 use super::poll::Polls;
 use super::report::{self, Report};
 use super::tend;
@@ -24,6 +25,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource as _, ResourceExt as _};
 use lectern_api::keys;
 use lectern_api::live_event::{LiveEvent, LiveEventStatus};
+use lectern_api::names::EventName;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -230,6 +232,11 @@ async fn refuse(
     raw: Option<&LiveEvent>,
     memory: &mut Memory,
 ) -> Result<Duration, Error> {
+    // What its Deployments have begun they go on with; beyond that nothing rolls that would need its turn.
+    let rolls = EventName::new(&key.name).is_ok_and(|name| observe::rolls(&context.cache.around(key), &name));
+    if !rolls {
+        context.turns.give_back(key);
+    }
     let previous = memory.report.previous(raw.and_then(|raw| raw.status.as_ref()));
     let status = crate::plan::status::refused(generation, problems, previous.as_ref(), Timestamp::now());
     report(context, key, &status, (0, 0), previous.as_ref(), memory).await?;
@@ -310,23 +317,33 @@ async fn report(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot make its event must fail")]
 
+    use super::super::cache::News;
+    use super::super::kind::Kind;
+    use super::super::seen::{self, ObjectSeen};
     use super::*;
     use crate::render::{Metrics as Backend, PullPolicy};
     use kube::client::Body;
     use kube::runtime::events::Reporter;
     use kube::runtime::{reflector, watcher};
+    use lectern_api::live_event::ExposeType;
     use lectern_api::node_config::ForwardPolicy;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use tokio::sync::mpsc;
 
-    /// All that looks share, with an API server that takes everything.
+    /// All that looks share, with an API server that has nothing and takes everything.
     fn context(events: Store<Guarded>) -> Arc<Context> {
-        let service = tower::service_fn(async |_: http::Request<Body>| {
-            let answer = json!({
-                "apiVersion": "lectern.dev/v1alpha1", "kind": "LiveEvent", "metadata": {"name": "gala"},
-                "spec": {"streams": [{"name": "a"}]},
-            });
-            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(answer.to_string().into_bytes())))
+        let service = tower::service_fn(async |request: http::Request<Body>| {
+            let (code, answer) = if request.method() == http::Method::GET {
+                (404, json!({"status": "Failure", "reason": "NotFound", "message": "not found", "code": 404}))
+            } else {
+                let gala = json!({
+                    "apiVersion": "lectern.dev/v1alpha1", "kind": "LiveEvent", "metadata": {"name": "gala"},
+                    "spec": {"streams": [{"name": "a"}]},
+                });
+                (200, gala)
+            };
+            let body = Body::from(answer.to_string().into_bytes());
+            Ok::<_, std::convert::Infallible>(http::Response::builder().status(code).body(body).unwrap())
         });
         let client = Client::new(service, "n");
         let installation = Installation {
@@ -340,7 +357,10 @@ mod tests {
         };
         Arc::new(Context {
             installation,
-            policy: Policy { expose_types: Vec::new(), annotation_prefixes: Vec::new() },
+            policy: Policy {
+                expose_types: vec![ExposeType::LoadBalancer, ExposeType::ClusterIP],
+                annotation_prefixes: Vec::new(),
+            },
             root: b"root".to_vec(),
             cache: Arc::default(),
             events: OnceLock::from(vec![events]),
@@ -354,6 +374,68 @@ mod tests {
             memories: Mutex::default(),
             client,
         })
+    }
+
+    /// An event with the uid `u`.
+    fn event(name: &str, annotations: &Value, spec: &Value, status: &Value) -> Guarded {
+        let metadata = json!({"name": name, "namespace": "n", "uid": "u", "generation": 1, "annotations": annotations});
+        let mut event = json!({"apiVersion": "lectern.dev/v1alpha1", "kind": "LiveEvent", "metadata": metadata});
+        (event["spec"], event["status"]) = (spec.clone(), status.clone());
+        serde_json::from_value(event).unwrap()
+    }
+
+    /// A Deployment that has replaced as many of its two pods.
+    fn deployment(replaced: u32) -> News<ObjectSeen> {
+        let owner = json!({"apiVersion": "v", "kind": "LiveEvent", "name": "gala", "uid": "u", "controller": true});
+        let deployment = serde_json::from_value(json!({
+            "metadata": {"name": "gala-edge", "namespace": "n", "uid": "d", "ownerReferences": [owner]},
+            "spec": {"replicas": 2, "selector": {}, "template": {}},
+            "status": {"replicas": 2, "updatedReplicas": replaced},
+        }));
+        let key = EventKey { namespace: "n".into(), name: "gala".into() };
+        News::Is(key, "gala-edge".into(), seen::deployment(&deployment.unwrap()))
+    }
+
+    /// Looks at `gala` while it and four others have their turn; whether a sixth event may have one afterwards.
+    async fn frees_its_turn(gala: Guarded, replaced: Option<u32>) -> bool {
+        let (reader, mut writer) = reflector::store::<Guarded>();
+        writer.apply_watcher_event(&watcher::Event::Apply(gala.clone()));
+        let context = context(reader);
+        replaced.into_iter().for_each(|replaced| drop(context.cache.object(Kind::Deployment, deployment(replaced))));
+        let key = |name: &str| EventKey { namespace: "n".into(), name: name.into() };
+        for name in ["gala", "a", "b", "c", "d"] {
+            assert!(context.turns.take(&key(name)));
+        }
+        let _ = reconcile(Arc::new(gala), Arc::clone(&context)).await;
+        context.turns.take(&key("e"))
+    }
+
+    #[tokio::test]
+    async fn an_event_whose_spec_is_refused_keeps_its_turn_only_while_it_still_rolls() {
+        let invalid = json!({"streams": [{"name": "a"}], "edges": {"min": 9, "max": 2}});
+        for (spec, readable) in [(json!("unreadable"), false), (invalid, true)] {
+            for (replaced, freed) in [(None, true), (Some(1), false), (Some(2), true)] {
+                let gala = event("gala", &json!({}), &spec, &json!({}));
+                assert_eq!(gala.0.is_ok(), readable, "{gala:?}");
+                assert_eq!(frees_its_turn(gala, replaced).await, freed, "{spec}, {replaced:?} replaced");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_for_which_nothing_is_done_takes_no_turn() {
+        let status = json!({"nodeImage": "older"});
+        let paused = json!({"lectern.dev/paused": "true"});
+        let (inside, forbidden) = (json!({"type": "ClusterIP"}), json!({"type": "NodePort"}));
+        for (annotations, expose, freed) in
+            [(json!({}), &inside, false), (paused, &inside, true), (json!({}), &forbidden, true)]
+        {
+            let ingest = json!({"updatePolicy": "Immediate", "expose": expose});
+            let spec = json!({"streams": [{"name": "a"}], "ingest": ingest});
+            let gala = event("gala", &annotations, &spec, &status);
+            assert!(gala.0.is_ok(), "{gala:?}");
+            assert_eq!(frees_its_turn(gala, Some(2)).await, freed, "{annotations} {spec}");
+        }
     }
 
     #[tokio::test]

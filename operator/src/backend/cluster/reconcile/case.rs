@@ -101,15 +101,18 @@ impl Case<'_> {
         let decision = once(seen)?;
         let Some(images) = &mut seen.images else { return Ok(decision) };
         if images.in_use.as_ref().is_none_or(|in_use| *in_use == images.wanted) {
-            let settled = [self.event.name.ingest(), self.event.name.edge()]
-                .iter()
-                .all(|name| observe::deployment(&self.around, name).is_some_and(|known| known.settled));
-            if settled {
+            if !observe::rolls(&self.around, &self.event.name) {
                 self.context.turns.give_back(self.key);
             }
             return Ok(decision);
         }
-        if decision.plan.rollout.image.as_ref() != Some(&images.wanted) || self.context.turns.take(self.key) {
+        if decision.plan.rollout.image.as_ref() != Some(&images.wanted) {
+            return Ok(decision);
+        }
+        // What is not carried out needs no turn, and must not be reported as if it were.
+        if self.event.paused || seen.objections.iter().flatten().any(blocks) {
+            self.context.turns.give_back(self.key);
+        } else if self.context.turns.take(self.key) {
             return Ok(decision);
         }
         images.turn = false;
