@@ -11,6 +11,14 @@ use std::collections::BTreeMap;
 
 /// An edge that nobody has reached for so long is lost.
 pub const LOST_AFTER: SignedDuration = SignedDuration::from_secs(5);
+/// An edge that has not answered the scrape for so long may be one that nobody reaches, in milliseconds: the scrape comes
+/// every 2 s.
+pub const SILENT_MS: u64 = 3_000;
+/// So long after it was last heard of the ingest calls a link dead (the relay's TCP user time-out).
+pub const LINK_DEAD: SignedDuration = SignedDuration::from_secs(3);
+/// An edge that nobody has reached for so long counts among those that may be lost: edges that went together are not lost
+/// at one and the same moment, and the first must not be deleted before it is seen that most went.
+pub const DOUBT_AFTER: SignedDuration = SignedDuration::from_secs(3);
 /// At most one lost edge is deleted in this time.
 pub const LOST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 /// At most this part of the edges, in per cent, is deleted as lost in [`LOST_WINDOW`]; one in any case.
@@ -56,6 +64,8 @@ pub struct Crash<'a> {
 pub struct Memory {
     /// By uid: unix milliseconds at which an edge was last reached, or when that was last not known.
     reached: BTreeMap<String, i64>,
+    /// Unix milliseconds of the last look.
+    looked: i64,
     /// Unix milliseconds at which lost edges were deleted.
     lost: Vec<i64>,
     /// Unix milliseconds at which crashed pods were deleted.
@@ -65,27 +75,55 @@ pub struct Memory {
 impl Memory {
     /// The uid of the lost edge to delete at `now`, if there is one; from here on it counts as deleted.
     ///
-    /// Nothing is deleted while more than half of several edges are lost: then it is more likely that those who look
+    /// Nothing is deleted while more than half of several edges may be lost: then it is more likely that those who look
     /// have lost the network.
     pub fn lost(&mut self, edges: &[Edge<'_>], now: Timestamp) -> Option<String> {
         self.see(edges, now);
         self.lost.retain(|at| !past(*at, LOST_WINDOW, now));
-        let serving: Vec<&Edge<'_>> = edges.iter().filter(|edge| !edge.ending).collect();
-        let lost: Vec<&str> = serving
-            .iter()
-            .filter(|edge| self.reached.get(edge.uid).is_some_and(|at| past(*at, LOST_AFTER, now)))
-            .map(|edge| edge.uid)
-            .collect();
-        let most = (serving.len() * LOST_PERCENT / 100).max(1);
-        let paused = self.lost.last().is_some_and(|at| !past(*at, LOST_PAUSE, now));
-        if paused || self.lost.len() >= most || (lost.len() > 1 && lost.len() * 2 > serving.len()) {
+        let serving = serving(edges);
+        let lost = self.last_reached(&serving).filter(|(_, at)| past(*at, LOST_AFTER, now));
+        // The one that is gone longest; of equals the first by name, so that two lookers agree.
+        let (uid, _) = lost.min_by_key(|(uid, at)| (*at, *uid))?;
+        if self.most_may_be_lost(&serving, now) || now.as_millisecond() < self.rests_until(serving.len()) {
             return None;
         }
-        // The one that is gone longest; of equals the first by name, so that two lookers agree.
-        let uid = lost.into_iter().min_by_key(|uid| (self.reached.get(*uid).copied(), *uid))?.to_owned();
+        let uid = uid.to_owned();
         self.reached.remove(&uid);
         self.lost.push(now.as_millisecond());
         Some(uid)
+    }
+
+    /// When to look at these edges again if nothing about them changes: another is lost by then, or one that is lost may
+    /// be deleted by then. To be asked after [`Memory::lost`]; edges that answer the scrape are left out, as their falling
+    /// silent is a change.
+    #[must_use]
+    pub fn look_again(&self, edges: &[Edge<'_>], now: Timestamp) -> Option<Timestamp> {
+        let serving = serving(edges);
+        if self.most_may_be_lost(&serving, now) {
+            return None;
+        }
+        let silent: Vec<&Edge<'_>> = serving.iter().copied().filter(|edge| edge.is_silent()).collect();
+        let lost = self.last_reached(&silent).map(|(_, at)| at + millis(LOST_AFTER)).min()?;
+        let at = lost.max(self.rests_until(serving.len()));
+        Timestamp::from_millisecond(at).ok().filter(|at| *at > now)
+    }
+
+    /// Who serves, and when it was last reached.
+    fn last_reached<'a>(&self, serving: &[&Edge<'a>]) -> impl Iterator<Item = (&'a str, i64)> {
+        serving.iter().filter_map(|edge| Some((edge.uid, *self.reached.get(edge.uid)?)))
+    }
+
+    fn most_may_be_lost(&self, serving: &[&Edge<'_>], now: Timestamp) -> bool {
+        let may_be = self.last_reached(serving).filter(|(_, at)| past(*at, DOUBT_AFTER, now)).count();
+        may_be > 1 && may_be * 2 > serving.len()
+    }
+
+    /// Until when no other lost edge may be deleted where so many serve: unix milliseconds.
+    fn rests_until(&self, serving: usize) -> i64 {
+        let most = (serving * LOST_PERCENT / 100).max(1);
+        let pause = self.lost.last().map_or(0, |at| at + millis(LOST_PAUSE));
+        let oldest = self.lost.len().checked_sub(most).and_then(|too_many| self.lost.get(too_many));
+        pause.max(oldest.map_or(0, |at| at + millis(LOST_WINDOW)))
     }
 
     /// The uids of the crashed pods to delete at `now`; from here on they count as deleted.
@@ -106,17 +144,36 @@ impl Memory {
         for edge in edges {
             let at = match (edge.linked, edge.silent) {
                 (Some(false), Some(silent)) => {
-                    self.reached.get(edge.uid).copied().unwrap_or(now_ms).max(before(silent, now))
+                    let known = self.reached.get(edge.uid).copied().unwrap_or(now_ms);
+                    // What was reached at the last look, however long ago, was so until its link was lost: at that moment
+                    // there is a look.
+                    let lately = if known == self.looked { before(LINK_DEAD, now) } else { known };
+                    known.max(lately).max(before(silent, now))
                 }
                 (Some(true) | None, _) | (_, None) => now_ms,
             };
             self.reached.insert(edge.uid.to_owned(), at);
         }
+        self.looked = now_ms;
     }
 }
 
+impl Edge<'_> {
+    fn is_silent(&self) -> bool {
+        self.linked == Some(false) && self.silent.is_some_and(|silent| silent.as_millis() >= i128::from(SILENT_MS))
+    }
+}
+
+fn serving<'e, 'a>(edges: &'e [Edge<'a>]) -> Vec<&'e Edge<'a>> {
+    edges.iter().filter(|edge| !edge.ending).collect()
+}
+
+fn millis(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn before(duration: SignedDuration, now: Timestamp) -> i64 {
-    now.as_millisecond().saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+    now.as_millisecond().saturating_sub(millis(duration))
 }
 
 /// Whether `at` is at least `duration` ago.
@@ -187,6 +244,19 @@ mod tests {
     }
 
     #[test]
+    fn who_loses_most_edges_one_after_the_other_has_lost_the_network_too() {
+        let mut memory = Memory::default();
+        for ms in (0..60_000).step_by(500) {
+            let edge = |uid, since_ms: i64| {
+                let silent_ms = (ms - since_ms).max(0);
+                let silent = Some(SignedDuration::from_millis(silent_ms));
+                Edge { uid, ending: false, linked: Some(silent_ms == 0), silent }
+            };
+            assert_eq!(memory.lost(&[edge("a", 0), edge("b", 1_500)], at(ms)), None, "after {ms} ms");
+        }
+    }
+
+    #[test]
     fn one_that_either_reaches_or_that_is_not_known_stays() {
         let alive =
             [(Some(true), Some(60)), (Some(false), Some(4)), (None, Some(60)), (Some(false), None), (None, None)];
@@ -207,8 +277,57 @@ mod tests {
         let unknown = Edge { linked: None, ..gone };
         memory.lost(&[gone], at(0));
         assert_eq!(memory.lost(&[unknown], at(4_000)), None);
+        assert_eq!(memory.lost(&[gone], at(5_000)), None);
         assert_eq!(memory.lost(&[gone], at(8_999)), None);
         assert_eq!(memory.lost(&[gone], at(9_000)).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn an_edge_that_only_the_ingest_reached_is_not_lost_at_the_moment_its_link_is() {
+        let silent = Some(SignedDuration::from_secs(600));
+        let edge = Edge { uid: "a", ending: false, linked: Some(true), silent };
+        let unlinked = Edge { linked: Some(false), ..edge };
+        let mut memory = Memory::default();
+        assert_eq!((memory.lost(&[edge], at(0)), memory.look_again(&[edge], at(0))), (None, None));
+        // Nothing changed for a minute, so nobody looked.
+        assert_eq!(memory.lost(&[unlinked], at(60_000)), None);
+        assert_eq!(memory.look_again(&[unlinked], at(60_000)), Some(at(62_000)), "dead links are called so after 3 s");
+        assert_eq!(memory.lost(&[unlinked], at(62_000)).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn looks_when_something_changes_or_is_due_delete_the_same_edges_as_one_each_second() {
+        for (count, gone, looks_max) in [(4, 1, 5), (1, 1, 5), (12, 5, 20), (4, 2, 8), (4, 3, 5), (2, 2, 5)] {
+            let (deleted, looks) = look_when_due(count, gone, 600);
+            assert_eq!(deleted, look(count, gone, 600), "{gone} of {count}");
+            assert!(looks <= looks_max, "{gone} of {count}: {looks} looks");
+        }
+    }
+
+    /// As [`look`], but only when links are lost (2 s after the edges are), when edges fall silent, when pods came and went,
+    /// and when a look is due. Answers the number of looks, too.
+    fn look_when_due(count: usize, gone: usize, seconds: i64) -> (Vec<(i64, String)>, usize) {
+        let mut memory = Memory::default();
+        let (mut deleted, mut names) = (Vec::new(), uids(count));
+        memory.lost(&edges(&names, 0, 0), at(0));
+        let (mut gone, mut due, mut looks) = (gone, None, 0);
+        for second in 1..=seconds {
+            if ![2, 3].contains(&second) && due.is_none_or(|due| due > at(second * 1_000)) {
+                continue;
+            }
+            looks += 1;
+            let now = at(second * 1_000);
+            let lost = memory.lost(&edges(&names, gone, second), now);
+            due = memory.look_again(&edges(&names, gone, second), now);
+            if let Some(uid) = lost {
+                names.retain(|name| *name != uid);
+                names.push(format!("new-{second}"));
+                gone -= 1;
+                deleted.push((second, uid));
+                due = Some(at((second + 1) * 1_000));
+            }
+        }
+        (deleted, looks)
     }
 
     #[test]

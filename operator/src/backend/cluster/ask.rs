@@ -2,6 +2,7 @@
 
 use super::cache::EventKey;
 use crate::audience::{self, EventAudience, Round};
+use crate::repair::SILENT_MS;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -29,8 +30,6 @@ const STALE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(3);
 /// Largest answer: 1,000 events with 40 edges each are 4 MiB.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// An edge that has been silent for so long is looked at every round: it may be lost.
-const SILENT_MS: u64 = 3_000;
 /// Between two looks at the owner of the metrics API.
 const OWNER_PERIOD: Duration = Duration::from_secs(10);
 
@@ -141,7 +140,8 @@ fn forget(rounds: &watch::Sender<Arc<Round>>, pokes: &mpsc::UnboundedSender<Even
     }
 }
 
-/// Events of which the answer moved enough to look at: what a status would show, or what scaling would act on.
+/// Events of which the answer moved enough to look at: what a status would show, what scaling would act on, or an edge
+/// that fell silent or speaks again. How long a silence may last is for whoever looks to know.
 fn changed(before: &Round, after: &Round) -> Vec<EventKey> {
     let moved = |was: u64, is: u64| was.abs_diff(is) * 20 > was.max(1);
     let news = |(id, is): (&String, &EventAudience)| {
@@ -150,12 +150,17 @@ fn changed(before: &Round, after: &Round) -> Vec<EventKey> {
                 && !moved(was.demand, is.demand)
                 && !moved(was.egress_bits_per_second, is.egress_bits_per_second)
                 && was.imputed == is.imputed
-                && is.edges.values().all(|edge| edge.silent_ms < SILENT_MS)
+                && silent(was).eq(silent(is))
         });
         if same { None } else { key(id) }
     };
     let gone = before.events.keys().filter(|id| !after.events.contains_key(*id)).filter_map(|id| key(id));
     after.events.iter().filter_map(news).chain(gone).collect()
+}
+
+/// The edges that may be lost.
+fn silent(audience: &EventAudience) -> impl Iterator<Item = &String> {
+    audience.edges.iter().filter(|(_, edge)| edge.silent_ms >= SILENT_MS).map(|(name, _)| name)
 }
 
 fn key(id: &str) -> Option<EventKey> {
@@ -206,6 +211,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot make its object must fail")]
 
     use super::*;
+    use crate::audience::EdgeAudience;
     use crate::service_options::Backend;
     use serde_json::json;
 
@@ -220,6 +226,27 @@ mod tests {
         assert_eq!(changed(&round(1_000), &round(1_060)).len(), 1);
         assert_eq!(changed(&round(0), &round(1)).len(), 1);
         assert_eq!(changed(&round(1_000), &Round::default()).len(), 1, "an event that is not known any more");
+    }
+
+    #[test]
+    fn an_edge_that_stays_silent_is_looked_at_once() {
+        let silence = |silent_ms: [u64; 2]| {
+            let mut round = round(100);
+            let audience = round.events.get_mut("n/gala").unwrap();
+            let edge = |silent_ms: u64| EdgeAudience { viewers: 50, silent_ms };
+            audience.edges = ["a", "b"].map(str::to_owned).into_iter().zip(silent_ms.map(edge)).collect();
+            round
+        };
+        for (before, after, looks, what) in [
+            ([0, 0], [2_000, 0], 0, "a scrape failed"),
+            ([2_000, 0], [4_000, 0], 1, "it is silent"),
+            ([4_000, 0], [6_000, 0], 0, "still"),
+            ([900_000, 0], [902_000, 0], 0, "and for ever"),
+            ([6_000, 2_000], [8_000, 4_000], 1, "another, too"),
+            ([8_000, 0], [0, 0], 1, "it speaks again"),
+        ] {
+            assert_eq!(changed(&silence(before), &silence(after)).len(), looks, "{what}");
+        }
     }
 
     #[test]

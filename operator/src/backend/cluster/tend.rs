@@ -64,10 +64,11 @@ impl Look<'_> {
 
     /// When the next look is due for something that no watch tells.
     #[must_use]
-    pub fn look_again(&self) -> Option<Timestamp> {
+    pub fn look_again(&self, memory: &Memory) -> Option<Timestamp> {
         let desired = self.seen.edges.as_ref().map_or(0, |edges| edges.desired);
         let shrinking = self.plan.scaling.wish.is_some_and(|wish| wish < desired);
-        shrinking.then(|| self.now + deletion::PERIOD)
+        let costs = shrinking.then(|| self.now + deletion::PERIOD);
+        [costs, memory.repair.look_again(&self.reach(), self.now)].into_iter().flatten().min()
     }
 
     /// Recorded at the autoscaler; the next look raises its minimum and scales.
@@ -143,9 +144,14 @@ impl Look<'_> {
 
     /// Edges that neither the ingest nor the scrape reaches.
     async fn lost(&self, memory: &mut Memory, told: &mut Vec<News>) -> Result<(), Error> {
+        let Some(uid) = memory.repair.lost(&self.reach(), self.now) else { return Ok(()) };
+        self.replace(&uid, "LostEdge", "neither ingest nor metrics-api has reached it for some seconds", told).await
+    }
+
+    /// Who reaches which edge.
+    fn reach(&self) -> Vec<repair::Edge<'_>> {
         let said = self.seen.ingest.as_ref().and_then(|ingest| ingest.status.as_ref()?.ingest.as_ref());
-        let edges: Vec<repair::Edge<'_>> = self
-            .edges()
+        self.edges()
             .map(|pod| repair::Edge {
                 uid: &pod.uid,
                 ending: pod.ending,
@@ -155,9 +161,7 @@ impl Look<'_> {
                     .and_then(|audience| audience.edges.get(&pod.name))
                     .map(|edge| SignedDuration::from_millis(i64::try_from(edge.silent_ms).unwrap_or(i64::MAX))),
             })
-            .collect();
-        let Some(uid) = memory.repair.lost(&edges, self.now) else { return Ok(()) };
-        self.replace(&uid, "LostEdge", "neither ingest nor metrics-api has reached it for some seconds", told).await
+            .collect()
     }
 
     /// Pods that wait in the kubelet's back-off though their container had worked.

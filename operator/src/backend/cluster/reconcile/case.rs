@@ -188,7 +188,7 @@ impl Case<'_> {
             writer.tell(news).await;
         }
         tended?;
-        Ok(look.look_again().map_or(AT_REST, |next| until(next, self.now)))
+        Ok(look.look_again(&memory.tending).map_or(AT_REST, |next| until(next, self.now)))
     }
 
     /// The hash of the configuration onto the ingest's pods: the kubelet then brings a changed ConfigMap at once.
