@@ -14,8 +14,9 @@ const FILE_LINES_MAX: usize = 400;
 const ARROWS: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("media", &[]),
-    ("node", &["lectern-api", "lectern-media"]),
-    ("operator", &["lectern-api"]),
+    ("process", &[]),
+    ("node", &["lectern-api", "lectern-media", "lectern-process"]),
+    ("operator", &["lectern-api", "lectern-process"]),
     ("tests", &["lectern-api", "lectern-media", "lectern-testcluster"]),
     ("tests/crowd", &["lectern-media"]),
     ("tests/kube", &["e2e", "lectern-api"]),
@@ -174,8 +175,8 @@ fn modules_are_files_named_after_themselves() {
 fn no_file_is_dead() {
     let sources = sources();
     let by_name: BTreeMap<&str, &Source> = sources.iter().map(|s| (s.name.as_str(), s)).collect();
-    let manifests = ["api", "media", "node", "operator", "tests", "tests/crowd", "tests/kube"]
-        .map(|c| std::fs::read_to_string(root().join(c).join("Cargo.toml")).expect("manifest is readable"));
+    let manifest = |(folder, _): &(&str, _)| std::fs::read_to_string(root().join(folder).join("Cargo.toml"));
+    let manifests: Vec<String> = ARROWS.iter().map(|c| manifest(c).expect("manifest is readable")).collect();
     let by_path: BTreeSet<String> = sources.iter().flat_map(named_by_path).collect();
     let is_used = |s: &Source| {
         let path = Path::new(&s.name);
@@ -278,6 +279,24 @@ fn crates_use_one_another_only_along_the_arrows() {
         wrong.extend(ours.filter(|d| !allowed.contains(&d.as_str())).map(|d| format!("{folder} → {d}")));
     }
     report("arrows that the design does not have", &wrong);
+}
+
+#[test]
+fn every_crate_of_the_workspace_has_its_arrows_and_reaches_the_build_of_the_image() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).expect("file is readable");
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|l| l.strip_prefix("members = [")?.strip_suffix(']')).expect("members");
+    let members: BTreeSet<_> = members.split(", ").map(|name| name.trim_matches('"')).collect();
+    let in_table: BTreeSet<_> = ARROWS.iter().map(|(folder, _)| *folder).collect();
+    assert_eq!(members, in_table, "the workspace and the table of arrows");
+    let sent = read(".dockerignore");
+    let kept_back: Vec<_> = members
+        .iter()
+        .filter_map(|name| name.split('/').next())
+        .filter(|folder| !sent.lines().any(|l| l.strip_prefix('!') == Some(folder)))
+        .map(str::to_owned)
+        .collect();
+    report(".dockerignore lets every crate through (`!FOLDER`)", &kept_back);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line. Every option is also an environment variable `LECTERN_…`; the command line wins.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+use lectern_process::logs::LogFormat;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -153,16 +154,6 @@ pub struct Logs {
         global = true
     )]
     pub format: LogFormat,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// A line for people; in colour on a terminal.
-    #[default]
-    Human,
-    /// One JSON object a line.
-    Json,
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use crate::edge::hub::{Hub, Stream};
 use crate::edge::status::EdgeNode;
-use crate::signals::Cause;
 use crate::viewers::{Pace, Shards};
 use lectern_media::ledger::Life;
+use lectern_process::signals::Cause;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};

@@ -5,6 +5,8 @@
 
 use anyhow::Context;
 use args::{Args, Role};
+use lectern_process::signals::Stop;
+use lectern_process::{descriptors, logs};
 use std::process::ExitCode;
 
 pub mod admin;
@@ -24,9 +26,7 @@ pub mod keys;
 mod log_limit;
 mod outbox;
 pub mod relay_out;
-pub mod signals;
 mod socket;
-pub mod telemetry;
 pub mod viewers;
 
 /// Exit code of a node that failed while it ran.
@@ -37,7 +37,7 @@ pub const EXIT_USAGE: u8 = 2;
 /// Runs a node to its end.
 #[must_use]
 pub fn main(args: Args) -> ExitCode {
-    telemetry::init(&args.logs);
+    logs::init(&args.logs.filter, args.logs.format);
     let role = args.role.name();
     let is_node = !matches!(args.role, Role::Calibrate(_));
     match run(args) {
@@ -81,8 +81,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         .build()
         .context("failed to start the asynchronous runtime")?;
     let result = runtime.block_on(async move {
-        raise_file_limit();
-        let stop = signals::Stop::listen().context("failed to listen for signals")?;
+        descriptors::raise_limit();
+        let stop = Stop::listen()?;
         match args.role {
             Role::Ingest(options) => {
                 let source = config::Source::ingest(options);
@@ -96,16 +96,6 @@ fn run(args: Args) -> anyhow::Result<()> {
     // Blocking work that is still under way (a DNS question, say) must not hold up the end.
     runtime.shutdown_background();
     result
-}
-
-/// A socket is a file: the soft limit (often 1,024) would end at a thousand viewers, the hard one rarely does.
-fn raise_file_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!(soft, hard, %error, "failed to raise the limit of open files");
-    }
 }
 
 /// A random number, from the seeds that the standard library draws for its hash tables.

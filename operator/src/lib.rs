@@ -18,6 +18,5 @@ pub mod repair;
 pub mod scaling;
 pub mod service_options;
 pub mod show;
-pub mod signals;
 pub mod telemetry;
 pub mod validate;

@@ -21,13 +21,13 @@ mod wire;
 
 pub use options::MetricsApiOptions;
 
-use crate::signals::{Cause, Stop};
 use anyhow::{Context as _, Result};
 use certificate::Material;
 use cluster::Scope;
 use front_proxy::FrontProxy;
 use keeper::Place;
 use kube::Client;
+use lectern_process::signals::{Cause, Stop};
 use rounds::Outcome;
 use rustls::ServerConfig;
 use rustls::server::{WebPkiClientVerifier, danger::ClientCertVerifier};

@@ -1,8 +1,6 @@
 //! Logs of the long-running commands in a cluster: on standard error, for people or for collectors.
 
-use clap::ValueEnum;
-use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
+use lectern_process::logs::LogFormat;
 
 /// How logs are written.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,27 +13,7 @@ pub struct Logs {
     pub format: LogFormat,
 }
 
-/// How a line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// For collectors.
-    Json,
-}
-
-/// Starts logging. A filter that cannot be read is reported, and info is logged.
+/// Starts logging.
 pub fn init(logs: &Logs) {
-    let (filter, problem) = match EnvFilter::try_new(&logs.filter) {
-        Ok(filter) => (filter, None),
-        Err(problem) => (EnvFilter::new("info"), Some(problem)),
-    };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = match logs.format {
-        LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
-    };
-    if let Some(problem) = problem {
-        tracing::warn!(filter = logs.filter, %problem, "failed to read the log filter, logging at info");
-    }
+    lectern_process::logs::init(&logs.filter, logs.format);
 }

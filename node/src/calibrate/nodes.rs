@@ -8,8 +8,8 @@ use lectern_api::keys::{relay_token, stream_key};
 use lectern_api::node_config::{
     DEFAULT_MAX_BITRATE_BPS, Discovery, HlsConfig, IngestConfig, IngestListen, Peer, PlaybackConfig, StreamConfig,
 };
+use lectern_process::child::die_with_parent;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -233,24 +233,6 @@ fn command(role: &str) -> anyhow::Result<Command> {
     command.process_group(0).kill_on_drop(true);
     die_with_parent(&mut command);
     Ok(command)
-}
-
-/// The kernel kills the child when the thread that started it ends: also when this process is killed itself and can
-/// clean up nothing.
-#[allow(
-    unsafe_code,
-    reason = "only what runs between fork and exec can ask for it; prctl and getppid are async-signal-safe"
-)]
-fn die_with_parent(command: &mut Command) {
-    let parent = nix::unistd::getpid();
-    // SAFETY: the closure allocates nothing and calls nothing but prctl(2) and getppid(2).
-    unsafe {
-        command.pre_exec(move || {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-            // The parent may have died before the line above.
-            if nix::unistd::getppid() == parent { Ok(()) } else { Err(nix::errno::Errno::ESRCH.into()) }
-        });
-    }
 }
 
 #[cfg(test)]

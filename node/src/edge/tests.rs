@@ -2,7 +2,6 @@
 
 use super::driver::{Input, Reply};
 use super::*;
-use crate::signals::Cause;
 use bytes::Bytes;
 use lectern_api::node_config::EdgeListen;
 use lectern_api::node_status::NodeStatus;
@@ -13,6 +12,7 @@ use lectern_media::live::ring::{Content, Seq};
 use lectern_media::relay::{EventInfo, RelayMessage};
 use lectern_media::time::wrap_ms;
 use lectern_media::track::Track;
+use lectern_process::signals::Cause;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

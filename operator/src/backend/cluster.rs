@@ -30,7 +30,6 @@ mod zones;
 
 pub use options::OperatorOptions;
 
-use crate::signals::Stop;
 use anyhow::{Context as _, Result};
 use ask::Asked;
 use cache::{Cache, EventKey};
@@ -41,6 +40,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Config as ControllerConfig, Controller, Predicate as _, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, Client, ResourceExt as _};
+use lectern_process::signals::Stop;
 use metrics::Metrics;
 use reconcile::{Context, Guarded, reconcile};
 use std::collections::{HashMap, HashSet};

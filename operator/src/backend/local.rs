@@ -16,13 +16,14 @@ mod screen;
 use crate::args::{LocalOptions, Output};
 use crate::plan::{self, Observed, Plan};
 use crate::scaling::Rules;
-use crate::signals::{Cause, Signals};
 use crate::validate::Event;
 use anyhow::{Context, Result};
 use files::Workdir;
 use fleet::{Fleet, News};
 use jiff::Timestamp;
 use lectern_api::live_event::{LiveEvent, LiveEventStatus};
+use lectern_process::descriptors;
+use lectern_process::signals::{Cause, Signals};
 use report::Notice;
 use screen::Screen;
 use std::net::SocketAddr;
@@ -45,22 +46,14 @@ const NEWS_QUEUE: usize = 256;
 /// When the event cannot be read or cannot work, an address is taken, or the node binary is not there.
 pub fn main(options: &LocalOptions) -> Result<()> {
     let (raw, event) = crate::input::event(&options.file)?;
-    raise_descriptors();
+    // A viewer at the entry takes two.
+    descriptors::raise_limit();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
-    // Children are tied to the thread that starts them (child.rs): this future runs on the main thread.
+    // Children are tied to the thread that starts them (lectern_process::child): this future runs on the main thread.
     match runtime.block_on(run(options, raw, event))? {
         Some(impatient) => impatient.exit(),
         None => Ok(()),
-    }
-}
-
-/// A viewer at the entry takes two descriptors, and the usual soft limit is 1,024. Without leave to raise it the run
-/// goes on with what there is.
-fn raise_descriptors() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::fleet::News;
 use anyhow::{Context, Result};
+use lectern_process::child::die_with_parent;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::fs::File;
@@ -77,24 +78,6 @@ pub(super) fn start(
     let (signals, orders) = mpsc::unbounded_channel();
     tokio::spawn(attend(child, orders, name.to_owned(), life, news));
     Ok(Hold { pid, signals })
-}
-
-/// The kernel kills the child when the thread that started it ends: this program's main thread, so also when it is
-/// killed itself and can clean up nothing.
-#[allow(
-    unsafe_code,
-    reason = "only what runs between fork and exec can ask for it; prctl and getppid are async-signal-safe"
-)]
-fn die_with_parent(command: &mut Command) {
-    let parent = nix::unistd::getpid();
-    // SAFETY: the closure allocates nothing and calls nothing but prctl(2) and getppid(2).
-    unsafe {
-        command.pre_exec(move || {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-            // The parent may have died before the line above.
-            if nix::unistd::getppid() == parent { Ok(()) } else { Err(nix::errno::Errno::ESRCH.into()) }
-        });
-    }
 }
 
 async fn attend(

@@ -1,5 +1,6 @@
-//! Being told to end, the same for every command that runs on: the first signal is an order to end well, the second
-//! ends at once. SIGTERM comes from a cluster, SIGINT from a person at a terminal, who waits for it.
+//! Being told to end: the first signal is an order to end well, the second ends at once. SIGTERM comes from a supervisor,
+//! which has sent viewers here and needs a moment to send them elsewhere; SIGINT comes from a person at a terminal, who
+//! waits for it.
 
 use anyhow::{Context, Result};
 use std::sync::{Arc, OnceLock};
