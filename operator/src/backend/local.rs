@@ -177,7 +177,8 @@ impl Runner {
         self.screen.draw(&report::table(&self.status, &seen));
     }
 
-    /// Tells all to end, then waits; a second signal, which it gives, or the end of the drain time kills.
+    /// Tells all to end, then waits and shows for whom; a second signal, which it gives, or the end of the drain time
+    /// kills.
     async fn drain(&mut self, signals: &mut Signals) -> Option<Cause> {
         let longest = Duration::from_millis(self.event.edges.drain_ms) + DRAIN_GRACE;
         self.screen.draw(&[]);
@@ -185,13 +186,20 @@ impl Runner {
         self.fleet.end_all();
         let deadline = Instant::now() + longest;
         let mut impatient = None;
+        let mut tick = tokio::time::interval(TICK);
         while self.fleet.running() > 0 && impatient.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left_s = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+            let waiting = report::waiting(self.fleet.viewers(), self.fleet.running(), left_s);
+            self.screen.draw(&[format!("  {waiting}")]);
             tokio::select! {
                 Some(news) = self.news.recv() => self.hear(news),
                 cause = signals.next() => impatient = Some(cause),
+                _ = tick.tick() => {}
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
+        self.screen.draw(&[]);
         self.fleet.kill_all();
         // Killed children are gone at once; only their notices are still under way.
         let deadline = Instant::now() + DRAIN_GRACE;

@@ -206,9 +206,10 @@ impl Fleet {
         Ok(notices)
     }
 
-    /// Viewers, as the edges last said.
+    /// Viewers, as the edges last said: those that end have some, too. What died and waits for its next start has not.
     pub(super) fn viewers(&self) -> u64 {
-        self.edges.iter().filter_map(|edge| edge.said()?.edge.map(|said| said.viewers)).sum()
+        let alive = |edge: &&Node| matches!(edge.state, State::Running { .. } | State::Ending { .. });
+        self.edges.iter().filter(alive).filter_map(|edge| Some(edge.answer()?.1.edge.as_ref()?.viewers)).sum()
     }
 
     /// Everything ends. There will be no edge that viewers could be sent to, so each waits for its viewers alone.

@@ -113,10 +113,7 @@ impl fmt::Display for Notice {
             Self::Offline { stream } => write!(f, "{stream}: the encoder went"),
             Self::EncoderWarning { stream, text } => write!(f, "{stream}: {text}"),
             Self::Draining { viewers: 0, .. } => write!(f, "ending; Ctrl-C again ends at once"),
-            Self::Draining { viewers, at_most_s } => {
-                let people = if *viewers == 1 { "viewer" } else { "viewers" };
-                write!(f, "ending: waiting for {viewers} {people}, at most {at_most_s} s; Ctrl-C again ends at once")
-            }
+            Self::Draining { viewers, at_most_s } => write!(f, "ending: {}", waiting(*viewers, 0, *at_most_s)),
             Self::Ended => write!(f, "ended"),
         }
     }
@@ -228,6 +225,17 @@ fn stream_line(stream: &StreamStatus) -> String {
     format!("  {:<9} live      {}", stream.name, parts.into_iter().flatten().collect::<Vec<_>>().join("  "))
 }
 
+/// What an end still waits for: viewers, or `nodes` that have none.
+pub(super) fn waiting(viewers: u64, nodes: usize, at_most_s: u64) -> String {
+    let (count, what) = match viewers {
+        0 if nodes == 1 => (1, "process to end"),
+        0 => (nodes as u64, "processes to end"),
+        1 => (1, "viewer"),
+        _ => (viewers, "viewers"),
+    };
+    format!("waiting for {count} {what}, at most {at_most_s} s; Ctrl-C again ends at once")
+}
+
 /// The event as a Kubernetes API server would give it.
 pub(super) fn object(raw: &LiveEvent, status: &LiveEventStatus, since: Timestamp) -> Value {
     let mut object = serde_json::to_value(raw).unwrap_or_default();
@@ -241,4 +249,22 @@ pub(super) fn object(raw: &LiveEvent, status: &LiveEventStatus, since: Timestamp
         metadata["generation"] = json!(1);
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_says_for_whom_it_waits_and_for_how_long() {
+        let said = [(6, 3, 65), (1, 3, 9), (0, 3, 9), (0, 1, 1)].map(|(viewers, nodes, s)| waiting(viewers, nodes, s));
+        let rest = "; Ctrl-C again ends at once";
+        let expected = [
+            "waiting for 6 viewers, at most 65 s",
+            "waiting for 1 viewer, at most 9 s",
+            "waiting for 3 processes to end, at most 9 s",
+            "waiting for 1 process to end, at most 1 s",
+        ];
+        assert_eq!(said, expected.map(|text| format!("{text}{rest}")));
+    }
 }
