@@ -16,14 +16,19 @@ SIGINT.
 Exit status: 0 stopped as told; 1 failed while running; 2 command line or configuration cannot work; 130 or 143 ended \
 by a second SIGINT or SIGTERM.
 
-Example, an ingest and an edge on one machine:
+Example, an edge and an ingest on one machine:
   printf 0123456789abcdef > seed
-  cat > ingest.json <<EOF
-  {\"event\": \"default/talk\", \"streams\": [{\"name\": \"hall-a\"}], \"seedFile\": \"seed\",
-   \"discovery\": {\"type\": \"static\", \"peers\": [{\"relay\": \"127.0.0.1:1936\", \"admin\": \"127.0.0.1:9091\"}]}}
-  EOF
+  printf relay | openssl dgst -sha256 -hmac \"$(cat seed)\" -r | cut -c 1-64 > token
+  mkdir keys && echo a-key-of-my-own > keys/hall-a
+  echo '{\"event\": \"default/talk\", \"streams\": [{\"name\": \"hall-a\"}],
+   \"seedFile\": \"seed\", \"publishKeysDir\": \"keys\", \"discovery\": {\"type\": \"static\",
+   \"peers\": [{\"relay\": \"127.0.0.1:1936\", \"admin\": \"127.0.0.1:9091\"}]}}' > ingest.json
+  lectern-node edge --event default/talk --token-file token --viewers-per-edge 1000 \\
+    --drain-ms 60000 --listen-rtmp 0.0.0.0:1937 --listen-admin 0.0.0.0:9091 &
   lectern-node ingest --config ingest.json
-Usually the operator writes all that: `lectern local -f EVENT.yaml` runs the same nodes as child processes.";
+Then publish to rtmp://127.0.0.1/live/hall-a?key=a-key-of-my-own and open
+http://127.0.0.1:8080/live/hall-a/index.m3u8. Usually the operator writes all that:
+`lectern local -f EVENT.yaml` runs the same nodes as child processes.";
 
 /// Lectern's media node.
 ///
@@ -50,6 +55,7 @@ pub enum Role {
     /// Take streams from the ingest and serve them to viewers.
     ///
     /// Everything an edge needs may stand in the file or in options and environment variables; then no file is needed.
+    /// Event, token file, viewers per edge and drain have no default.
     Edge(EdgeOptions),
     /// Measure what one edge carries on this machine and print the viewersPerEdge to set.
     ///

@@ -22,8 +22,8 @@ pub enum Command {
     MetricsApi(crate::metrics_api::MetricsApiOptions),
     /// Run an event on this machine: ingest and edges as child processes.
     ///
-    /// Ctrl-C ends it: at once where nobody watches, else when the viewers have gone, within edges.drain. A second one
-    /// does not wait for them (exit status 130).
+    /// Ctrl-C ends it: at once where nobody watches, else when the viewers have gone, within edges.drain; until then it
+    /// shows how many are left. A second one does not wait for them (exit status 130).
     Local(LocalOptions),
     /// Show what would run for an event, and why.
     Plan(PlanOptions),
@@ -48,7 +48,8 @@ pub struct LocalOptions {
     /// Where the event with its status is read, as from a Kubernetes API server.
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_API", default_value = "127.0.0.1:8090")]
     pub api: SocketAddr,
-    /// A publish key; may be given once per stream. Streams without one get a key that stays the same on this machine.
+    /// A publish key of at least 8 bytes; may be given once per stream. Streams without one get a key that stays the same
+    /// on this machine.
     #[arg(
         long = "key",
         value_name = "STREAM=KEY",
@@ -57,7 +58,7 @@ pub struct LocalOptions {
         value_delimiter = ','
     )]
     pub keys: Vec<String>,
-    /// The RTMP URL of an entry of spec.forward.
+    /// The RTMP URL of an entry of spec.forward; may be given once per entry.
     #[arg(long = "forward", value_name = "NAME=URL", env = "LECTERN_FORWARD", hide_env_values = true)]
     pub forward: Vec<String>,
     /// How long an audience must have been smaller before edges go. In a cluster it is five minutes.
@@ -75,7 +76,8 @@ pub struct LocalOptions {
     /// The node binary. Default: lectern-node beside this program, else on the PATH.
     #[arg(long, value_name = "FILE", env = "LECTERN_NODE")]
     pub node: Option<PathBuf>,
-    /// Folder that keeps the secret from which keys are made. Default: lectern in the user's state folder.
+    /// Folder that keeps the secret from which keys are made. Default: lectern in $XDG_STATE_HOME, else in
+    /// ~/.local/state.
     #[arg(long, value_name = "FOLDER", env = "LECTERN_STATE")]
     pub state: Option<PathBuf>,
     /// Folder for the logs of the nodes. Default: a temporary one that is removed at the end.

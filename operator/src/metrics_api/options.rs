@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Answers, over TLS on --listen-https:
-  /apis/custom.metrics.k8s.io/…    live_viewers, viewer_demand and egress_bits_per_second of liveevents.lectern.dev, to the
-                                   API server alone (a client certificate of its front proxy)
+  /apis/custom.metrics.k8s.io/…    live_viewers, viewer_demand and egress_bits_per_second of
+                                   liveevents.lectern.dev, to the API server alone (a client
+                                   certificate of its front proxy)
   /apis/external.metrics.k8s.io/…  the same, selected by the label lectern.dev/event
-  /lectern/v1/audience             everything at once, to the operator alone (a token derived from the certificate's key)
+  /lectern/v1/audience             everything at once, to the operator alone (a token derived
+                                   from the certificate's key)
   /healthz, /readyz                to everybody
 and on --listen-admin /healthz, /readyz, /metrics.
 

@@ -5,29 +5,33 @@ use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
+const AFTER_HELP: &str = "\
+Exit status: 0 what --expect names held; 1 it did not; 2 the arguments make no sense, or it could not run.";
+
 /// Viewers in numbers: HLS, HTTP-FLV and RTMP players that report what they saw as JSON.
 ///
-/// URLs that differ only in the host are one stream at several edges. How a player behaves is written in policy.rs.
+/// URLs that differ only in the host are one stream at several edges. How a player behaves is written in
+/// tests/crowd/src/policy.rs.
 #[derive(Debug, Parser)]
-#[command(version, args_override_self = true)]
+#[command(version, args_override_self = true, after_help = AFTER_HELP)]
 pub struct Args {
     /// What to watch: http://HOST/…/index.m3u8, http://HOST/….flv, rtmp://HOST/APP/STREAM
-    #[arg(required = true)]
+    #[arg(value_name = "URL", required = true)]
     pub urls: Vec<String>,
     /// HLS viewers (1 if there is an HLS URL and no number)
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     pub hls: Option<usize>,
     /// HTTP-FLV viewers (likewise)
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     pub flv: Option<usize>,
     /// RTMP viewers (likewise)
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     pub rtmp: Option<usize>,
     /// Time over which viewers join, evenly
-    #[arg(long, default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub ramp: Duration,
     /// Time from the start to the end; an interrupt ends it sooner
-    #[arg(long, default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub duration: Duration,
     /// How requests are spread over the hosts of a stream
     #[arg(long, value_enum, default_value = "connection")]
@@ -35,14 +39,14 @@ pub struct Args {
     /// Which bodies of segments are hashed and compared
     #[arg(long, value_enum, default_value = "once")]
     pub hash: Hash,
-    /// What must hold; exit status 1 if it does not
+    /// What must hold, several separated by commas; exit status 1 if it does not
     #[arg(long, value_enum, value_delimiter = ',')]
     pub expect: Vec<Expectation>,
     /// HLS viewers whose session has ended wait for the next one
     #[arg(long)]
     pub rejoin: bool,
     /// File for the report (standard output otherwise)
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// No progress on standard error
     #[arg(long)]
