@@ -33,6 +33,39 @@ impl Hash {
     }
 }
 
+/// Length and hash of bytes that come in pieces and are not kept.
+#[derive(Clone, Default)]
+pub struct Digest {
+    length: u64,
+    state: xxhash_rust::xxh3::Xxh3,
+}
+
+impl Digest {
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.state.update(bytes);
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The hash of all pieces: the same as [`Hash::of`] the whole.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash(self.state.digest128())
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Digest").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Display for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:032x}", self.0)

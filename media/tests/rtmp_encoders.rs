@@ -232,15 +232,17 @@ fn metadata_that_is_a_bomb_is_dropped_and_strange_metadata_is_not() {
 }
 
 #[test]
-fn sequence_headers_do_not_keep_the_read_buffer_alive() {
+fn short_messages_do_not_keep_the_read_buffer_alive() {
     let mut encoder = Encoder::publishing();
-    let header = chunk::serialise(csid::VIDEO, kind::VIDEO, 1, 0, b"\x17\0\0\0\0config", 128);
-    let frame = chunk::serialise(csid::VIDEO, kind::VIDEO, 1, 0, b"\x17\x01\0\0\0frame", 128);
-    let input = Bytes::from([header, frame].concat());
+    encoder.message(kind::SET_CHUNK_SIZE, 0, 0, &60_000_u32.to_be_bytes());
+    let long = [&b"\x17\x01\0\0\0frame"[..], &[7; 8 << 10]].concat();
+    let bodies = [&b"\x17\0\0\0\0config"[..], b"\x17\x01\0\0\0frame", &long];
+    let wire = bodies.map(|body| chunk::serialise(csid::VIDEO, kind::VIDEO, 1, 0, body, 60_000));
+    let input = Bytes::from(wire.concat());
     let within = input.as_ptr_range();
     encoder.server.handle_bytes(0, input).expect("is open");
     encoder.drain();
-    let bodies: Vec<_> = encoder
+    let slices: Vec<_> = encoder
         .events
         .iter()
         .map(|event| match event {
@@ -248,7 +250,7 @@ fn sequence_headers_do_not_keep_the_read_buffer_alive() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(bodies, [false, true], "the header is copied, the frame is not");
+    assert_eq!(slices, [false, false, true], "a header and a short frame are copied, a long frame is not");
 }
 
 #[test]

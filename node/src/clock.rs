@@ -38,6 +38,16 @@ impl Clock {
         self.start + Duration::from_millis(at_ms.saturating_sub(self.start_unix_ms))
     }
 
+    /// The next moment that is a multiple of `step` after the start. Whoever waits for it wakes together with all others
+    /// that do, also with those whose step is a fraction of this one: a node that is woken once has its work in the
+    /// processor's caches for all of them.
+    #[must_use]
+    pub fn next_tick(&self, step: Duration) -> Instant {
+        let step_us = step.as_micros().max(1);
+        let ticks = self.start.elapsed().as_micros() / step_us + 1;
+        self.start + Duration::from_micros(u64::try_from(ticks * step_us).unwrap_or(u64::MAX))
+    }
+
     /// Waits until `at_ms`; for ever without one.
     pub async fn until(&self, at_ms: Option<u64>) {
         match at_ms {

@@ -29,6 +29,8 @@ mod connection;
 pub(crate) mod lanes;
 mod listener;
 mod measure;
+mod pace;
+mod polled;
 mod publisher;
 mod reload;
 mod status;

@@ -102,20 +102,14 @@ impl Outbox {
 
 /// Whole messages in one piece, for many connections that write the same. Peers were told a chunk size that no message
 /// exceeds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
     bytes: BytesMut,
 }
 
 impl Batch {
-    /// Before each body.
-    pub(crate) const HEADER_BYTES_MAX: usize = chunk::HEADER_BYTES_MAX;
-    /// Room for a relay message of a usual length: marks have some hundred bytes.
-    pub(crate) const MESSAGE_BYTES: usize = 1 << 10;
-
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: BytesMut::with_capacity(bytes) }
-    }
+    /// Memory of more than this is given back: after a burst a batch is small again.
+    const KEPT_BYTES_MAX: usize = 256 << 10;
 
     /// As [`Outbox::put_relay`].
     pub(crate) fn put_relay(&mut self, stream_id: u32, message: &RelayMessage) {
@@ -128,8 +122,16 @@ impl Batch {
         self.put(kind_of(track), stream_id, t_ms as u32, body);
     }
 
-    pub(crate) fn finish(self) -> Bytes {
-        self.bytes.freeze()
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Empties it for the next messages.
+    pub(crate) fn clear(&mut self) {
+        if self.bytes.capacity() > Self::KEPT_BYTES_MAX {
+            self.bytes = BytesMut::new();
+        }
+        self.bytes.clear();
     }
 
     fn put(&mut self, kind: u8, stream_id: u32, timestamp: u32, body: &[u8]) {

@@ -3,7 +3,7 @@
 use super::timeline::{JUMP_AHEAD_MS, Placed, Timeline};
 use crate::hls::cut::{self, Cut, FIRST_SEGMENT_MS_MAX};
 use crate::hls::window;
-use crate::ledger::{Entry, EpochId, Hash, Ledger, Life, Msn, NUMBERS_BEGIN_MS, PROFILE, Presentation};
+use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, NUMBERS_BEGIN_MS, PROFILE, Presentation};
 use crate::relay::{Closed, End, Epoch, Mark};
 use crate::track::{Frame, Track, TrackSet};
 use crate::ts::{Counters, MuxError, Muxer};
@@ -65,7 +65,7 @@ impl OpenEpoch {
         stamp: u32,
     ) -> Result<Self, MuxError> {
         let mut muxer = Muxer::new(PROFILE, &tracks, Counters::default())?;
-        muxer.start_segment();
+        muxer.start_digest();
         let msn = ledger.remembered.map_or(id.saturating_sub(NUMBERS_BEGIN_MS) / MSN_MS, |r| r.msn + 1);
         let presentation = continued(ledger).map_or(id, |p| p.first_epoch);
         let segment = Segment { msn, t_ms: 0, counters: Counters::default(), messages: 0, opens_epoch: true };
@@ -147,7 +147,7 @@ impl OpenEpoch {
     pub(super) fn cut(&mut self, t_ms: u64, ledger: &mut Ledger) -> Closed {
         let (closed, counters) = self.close(t_ms, ledger);
         self.segment = Segment { msn: self.segment.msn + 1, t_ms, counters, messages: 0, opens_epoch: false };
-        self.muxer.start_segment();
+        self.muxer.start_digest();
         closed
     }
 
@@ -160,7 +160,7 @@ impl OpenEpoch {
     }
 
     fn close(&mut self, t_ms: u64, ledger: &mut Ledger) -> (Closed, Counters) {
-        let (bytes, counters) = self.muxer.finish_segment();
+        let (digest, counters) = self.muxer.finish_digest();
         let segment = self.segment;
         let remembered = ledger.remembered;
         let dseq = *self.dseq.get_or_insert_with(|| {
@@ -170,7 +170,7 @@ impl OpenEpoch {
         let presentation = continued(ledger).cloned().unwrap_or_else(|| Presentation {
             first_epoch: self.presentation,
             target_s: cut::target_s(self.cutting.segment_ms, lasted_us),
-            variant: crate::hls::variant(&self.tracks, bytes.len() as u64, lasted_us),
+            variant: crate::hls::variant(&self.tracks, digest.length(), lasted_us),
         });
         let entry = Entry {
             msn: segment.msn,
@@ -179,8 +179,8 @@ impl OpenEpoch {
             dseq,
             t_ms: segment.t_ms,
             duration_us: cut::duration_us(segment.t_ms, t_ms, presentation.target_s),
-            length: bytes.len() as u64,
-            hash: Hash::of(&bytes),
+            length: digest.length(),
+            hash: digest.hash(),
             messages: segment.messages,
             opens_epoch: segment.opens_epoch,
             gap: false,

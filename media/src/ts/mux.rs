@@ -4,7 +4,7 @@ use super::pes::{Audio, Malformed, Sink, Video};
 use super::psi::Tables;
 use super::{AUDIO_PID, Counters, VIDEO_PID};
 use crate::flv::{AudioCodec, AudioPacket, AudioTag, VideoCodec, VideoPacket, VideoTag};
-use crate::ledger::{PROFILE, Profile};
+use crate::ledger::{Digest, PROFILE, Profile};
 use crate::track::{Frame, Track, TrackSet};
 use crate::{aac, avc};
 use bytes::Bytes;
@@ -18,6 +18,9 @@ const FIRST_SEGMENT_BYTES: usize = 512 * 1024;
 /// ```text
 /// start_segment → push … push → finish_segment → start_segment → …
 /// ```
+///
+/// Who needs only length and hash of a segment opens it with [`Muxer::start_digest`] and closes it with
+/// [`Muxer::finish_digest`]: no more than one frame is held then.
 #[derive(Debug)]
 pub struct Muxer {
     tables: Tables,
@@ -25,6 +28,8 @@ pub struct Muxer {
     audio: Option<Audio>,
     counters: Counters,
     segment: Segment,
+    /// What a frame is written into before it is digested: one piece of memory that stays in the processor's cache.
+    scratch: Vec<u8>,
     /// Size of the last segment: what the next one is given room for. Decides no byte.
     last_bytes: usize,
     skipped: u64,
@@ -36,6 +41,8 @@ enum Segment {
     Closed,
     /// The bytes so far.
     Open(Vec<u8>),
+    /// What the bytes were, without keeping them.
+    Digested(Digest),
 }
 
 /// Why there is no muxer for a set of tracks.
@@ -92,54 +99,107 @@ impl Muxer {
         let tables = Tables::new(video.is_some(), audio.is_some())
             .map_err(|error| MuxError::Tables { message: error.to_string() })?;
         let (last_bytes, counters) = (FIRST_SEGMENT_BYTES, four_bits(counters));
-        Ok(Self { tables, video, audio, counters, segment: Segment::Closed, last_bytes, skipped: 0 })
+        Ok(Self {
+            tables,
+            video,
+            audio,
+            counters,
+            segment: Segment::Closed,
+            scratch: Vec::new(),
+            last_bytes,
+            skipped: 0,
+        })
     }
 
     /// Opens a segment. One that was open is dropped, its counters with it.
     pub fn start_segment(&mut self) {
         let mut out = Vec::with_capacity(self.last_bytes + self.last_bytes / 8);
-        self.tables.write(&mut out, self.counters.psi);
+        self.open(&mut out);
+        self.segment = Segment::Open(out);
+    }
+
+    /// Opens a segment of which only length and hash are wanted. One that was open is dropped, its counters with it.
+    pub fn start_digest(&mut self) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        self.open(&mut scratch);
+        let mut digest = Digest::default();
+        digest.update(&scratch);
+        self.scratch = scratch;
+        self.segment = Segment::Digested(digest);
+    }
+
+    fn open(&mut self, out: &mut Vec<u8>) {
+        self.tables.write(out, self.counters.psi);
         self.counters.psi = (self.counters.psi + 1) & 0x0f;
         if let Some(audio) = &mut self.audio {
             audio.clear();
         }
-        self.segment = Segment::Open(out);
     }
 
     /// Appends a frame to the open segment. Frames that cannot be carried are left out and counted, and so is every
     /// frame while no segment is open; repeated sequence headers are left out without being counted.
     pub fn push(&mut self, frame: &Frame) {
-        let Segment::Open(out) = &mut self.segment else {
-            self.skipped += 1;
-            return;
+        let Self { video, audio, counters, segment, scratch, .. } = self;
+        let out = match segment {
+            Segment::Closed => {
+                self.skipped += 1;
+                return;
+            }
+            Segment::Open(out) => out,
+            Segment::Digested(_) => {
+                scratch.clear();
+                &mut *scratch
+            }
         };
-        let pushed = match (frame.track, &mut self.video, &mut self.audio) {
+        let pushed = match (frame.track, video, audio) {
             (Track::Video, Some(video), _) => {
-                push_video(video, Sink { out, counter: &mut self.counters.video, pid: VIDEO_PID }, frame)
+                push_video(video, Sink { out, counter: &mut counters.video, pid: VIDEO_PID }, frame)
             }
             (Track::Audio, _, Some(audio)) => {
-                push_audio(audio, Sink { out, counter: &mut self.counters.audio, pid: AUDIO_PID }, frame)
+                push_audio(audio, Sink { out, counter: &mut counters.audio, pid: AUDIO_PID }, frame)
             }
             (Track::Video, None, _) | (Track::Audio, _, None) => Err(Malformed),
         };
+        if let Segment::Digested(digest) = segment {
+            digest.update(scratch);
+        }
         if pushed.is_err() {
             self.skipped += 1;
         }
     }
 
-    /// Closes the segment: its bytes, and the counters that the next one starts with. Without an open segment the
-    /// bytes are empty.
+    /// Closes the segment: its bytes, and the counters that the next one starts with. Without an open segment, or with
+    /// one that is digested, the bytes are empty.
     pub fn finish_segment(&mut self) -> (Bytes, Counters) {
         let Segment::Open(mut out) = std::mem::replace(&mut self.segment, Segment::Closed) else {
             return (Bytes::new(), self.counters);
         };
-        if let Some(audio) = &mut self.audio {
-            audio.flush(Sink { out: &mut out, counter: &mut self.counters.audio, pid: AUDIO_PID });
-        }
+        self.flush(&mut out);
         self.last_bytes = out.len();
         // Segments are kept for minutes: what was reserved and not used goes back.
         out.shrink_to_fit();
         (Bytes::from(out), self.counters)
+    }
+
+    /// Closes a segment that [`Muxer::start_digest`] opened: its length and hash, and the counters that the next one
+    /// starts with. Without one the digest is that of no bytes.
+    pub fn finish_digest(&mut self) -> (Digest, Counters) {
+        let Segment::Digested(mut digest) = std::mem::replace(&mut self.segment, Segment::Closed) else {
+            return (Digest::default(), self.counters);
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        self.flush(&mut scratch);
+        digest.update(&scratch);
+        self.scratch = scratch;
+        (digest, self.counters)
+    }
+
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        if let Some(audio) = &mut self.audio {
+            audio.flush(Sink { out, counter: &mut self.counters.audio, pid: AUDIO_PID });
+        }
     }
 
     /// Drops an open segment and goes on with these counters, as a mark gives them.
@@ -160,6 +220,7 @@ impl Muxer {
         match &self.segment {
             Segment::Closed => 0,
             Segment::Open(out) => out.len(),
+            Segment::Digested(digest) => usize::try_from(digest.length()).unwrap_or(usize::MAX),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::build::{both, expected_video, video};
 use crate::demux;
 use lectern_media::aac::ADTS_HEADER_BYTES;
+use lectern_media::ledger::Hash;
 use lectern_media::track::{Frame, Track};
 use lectern_media::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
 use proptest::collection::vec;
@@ -114,6 +115,21 @@ proptest! {
             prop_assert!((1..=6).contains(&count));
         }
         prop_assert_eq!(next, sent.len());
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_bytes(segments in vec(vec(input(), 0..60), 1..3)) {
+        let mut kept = Muxer::new(1, &both(), Counters::default()).unwrap();
+        let mut digested = Muxer::new(1, &both(), Counters::default()).unwrap();
+        for inputs in &segments {
+            let frames = frames(1000, inputs);
+            let (bytes, after) = mux(&mut kept, &frames);
+            digested.start_digest();
+            frames.iter().for_each(|frame| digested.push(frame));
+            let (digest, counters) = digested.finish_digest();
+            prop_assert_eq!((digest.length(), digest.hash()), (bytes.len() as u64, Hash::of(&bytes)));
+            prop_assert_eq!((counters, digested.skipped()), (after, kept.skipped()));
+        }
     }
 
     #[test]

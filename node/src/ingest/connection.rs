@@ -1,10 +1,13 @@
 //! One connection at the publish port, from the handshake to its end.
 
+use super::listener::WaitingGuard;
+use super::pace::Pace;
+use super::polled::{Polled, READ_BYTES, WRITE_STALL};
 use super::stream::{Dismissal, Message, Stream};
 use super::{Ingest, publisher};
 use crate::log_limit::LogLimit;
-use anyhow::Context;
-use bytes::BytesMut;
+use anyhow::{Context, bail};
+use bytes::{Bytes, BytesMut};
 use lectern_media::machine::Output;
 use lectern_media::rtmp::server::{Config, Event, Session};
 use percent_encoding::percent_decode_str;
@@ -19,15 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The application that encoders publish to (design section 2).
 pub const PUBLISH_APP: &str = "live";
-/// Read at once from a publisher. A frame of a usual stream fits; larger ones take a few reads.
-const READ_BYTES: usize = 64 << 10;
-/// What a publisher sends is taken in pieces of this time, each of which goes on to every edge in one write (design
-/// section 4.9): a frame at 25 a second. What fills the buffer is taken at once.
-const MERGE: Duration = Duration::from_millis(40);
 /// Read at once from somebody who has shown no key yet: there may be thousands.
 const READ_BYTES_WAITING: usize = 4 << 10;
-/// A peer that takes none of the few bytes we send for this long is gone (design section 9).
-const WRITE_STALL: Duration = Duration::from_secs(10);
 /// A publisher further ahead of the clock than this is read at real time (design section 4.1).
 const AHEAD_MS_MAX: u64 = 5_000;
 /// One that is ahead is looked at again at least this often: it may be dismissed meanwhile.
@@ -49,10 +45,12 @@ pub(super) struct Connection {
     phase: Phase,
     flash_ver: String,
     /// Cancelled when it has to make room for a younger one; left once it publishes.
-    waiting: Option<super::listener::WaitingGuard>,
+    waiting: Option<WaitingGuard>,
     /// Milliseconds by which the publisher is ahead of the clock.
     ahead_ms: u64,
     batch: Vec<Message>,
+    /// To be sent.
+    out: Vec<u8>,
 }
 
 /// How a connection ended.
@@ -70,7 +68,7 @@ struct Drained {
 }
 
 impl Connection {
-    pub(super) fn new(ingest: Arc<Ingest>, address: SocketAddr, waiting: super::listener::WaitingGuard) -> Self {
+    pub(super) fn new(ingest: Arc<Ingest>, address: SocketAddr, waiting: WaitingGuard) -> Self {
         let session = Session::new(Config::PUBLIC, ingest.clock().now_ms());
         Self {
             ingest,
@@ -81,12 +79,13 @@ impl Connection {
             waiting: Some(waiting),
             ahead_ms: 0,
             batch: Vec::new(),
+            out: Vec::new(),
         }
     }
 
     /// Runs to the end of the connection.
-    pub(super) async fn run(mut self, mut socket: TcpStream) -> Ended {
-        let result = self.pump(&mut socket).await;
+    pub(super) async fn run(mut self, socket: TcpStream) -> Ended {
+        let result = self.pump(socket).await;
         if let Phase::Publishing { stream, ticket } = &self.phase {
             stream.unpublish(ticket.id);
         }
@@ -94,68 +93,107 @@ impl Connection {
         Ended { published: self.waiting.is_none(), words }
     }
 
-    async fn pump(&mut self, socket: &mut TcpStream) -> anyhow::Result<String> {
-        let evicted = self.waiting.as_ref().map_or_else(CancellationToken::new, |w| w.evicted());
-        let mut buffer = BytesMut::new();
-        let mut read_at = Instant::now();
-        loop {
-            let Drained { deadline_ms, closed } = self.drain(socket).await?;
-            if let Some(reason) = closed {
-                crate::socket::close(socket).await;
-                return Ok(reason);
+    async fn pump(&mut self, mut socket: TcpStream) -> anyhow::Result<String> {
+        match self.until_it_publishes(&mut socket).await? {
+            Some(reason) => {
+                crate::socket::close(&mut socket).await;
+                Ok(reason)
             }
-            let clock = self.ingest.clock();
-            let ahead_ms = self.ahead_ms.saturating_sub(AHEAD_MS_MAX).min(AHEAD_PAUSE_MS_MAX);
-            if ahead_ms > 0 {
-                read_at = Instant::now() + Duration::from_millis(ahead_ms);
-            }
-            let pausing = matches!(self.phase, Phase::Publishing { .. }) && read_at > Instant::now();
-            let read_bytes = if self.waiting.is_some() { READ_BYTES_WAITING } else { READ_BYTES };
-            if buffer.capacity() < read_bytes / 4 {
-                buffer.reserve(read_bytes);
-            }
-            tokio::select! {
-                read = socket.read_buf(&mut buffer), if !pausing => {
-                    let count = read.context("failed to read from the publisher")?;
-                    let now_ms = clock.now_ms();
-                    if buffer.len() < buffer.capacity() {
-                        read_at = Instant::now() + MERGE;
-                    }
-                    if count == 0 {
-                        self.session.handle_end();
-                    } else {
-                        // After its end the session ignores what still comes.
-                        let _ = self.session.handle_bytes(now_ms, buffer.split().freeze());
-                    }
-                }
-                () = tokio::time::sleep_until(read_at), if pausing => {}
-                () = clock.until(deadline_ms) => {
-                    self.session.handle_timeout(clock.now_ms());
-                }
-                dismissal = dismissed(&mut self.phase) => self.dismiss(&dismissal),
-                () = evicted.cancelled(), if self.waiting.is_some() => {
-                    return Ok("made room for a younger connection".to_owned());
-                }
+            None => {
+                let mut socket = Polled::new(socket)?;
+                let reason = self.while_it_publishes(&mut socket).await?;
+                socket.close().await;
+                Ok(reason)
             }
         }
     }
 
-    /// Drains the session: sends what it wants sent, acts on its events.
-    async fn drain(&mut self, socket: &mut TcpStream) -> anyhow::Result<Drained> {
+    /// Everything before the first accepted publish; why the connection is to be closed, if it is.
+    async fn until_it_publishes(&mut self, socket: &mut TcpStream) -> anyhow::Result<Option<String>> {
+        let evicted = self.waiting.as_ref().map_or_else(CancellationToken::new, WaitingGuard::evicted);
+        let clock = self.ingest.clock();
+        let mut buffer = BytesMut::new();
+        loop {
+            let Drained { deadline_ms, closed } = self.drain();
+            if !self.out.is_empty() {
+                tokio::time::timeout(WRITE_STALL, socket.write_all(&self.out))
+                    .await
+                    .context("the publisher takes no answer")?
+                    .context("failed to write to the publisher")?;
+                self.out.clear();
+            }
+            if closed.is_some() || self.waiting.is_none() {
+                return Ok(closed);
+            }
+            buffer.reserve(READ_BYTES_WAITING);
+            tokio::select! {
+                read = socket.read_buf(&mut buffer) => {
+                    read.context("failed to read from the publisher")?;
+                    self.take(buffer.split().freeze());
+                }
+                () = clock.until(deadline_ms) => self.session.handle_timeout(clock.now_ms()),
+                () = evicted.cancelled() => bail!("made room for a younger connection"),
+            }
+        }
+    }
+
+    /// Everything after it; why the connection is to be closed.
+    async fn while_it_publishes(&mut self, socket: &mut Polled) -> anyhow::Result<String> {
+        let clock = self.ingest.clock();
+        let mut pace = Pace::default();
+        let mut read_at = Instant::now();
+        loop {
+            let Drained { deadline_ms, closed } = self.drain();
+            socket.write_all(&self.out).await?;
+            self.out.clear();
+            if let Some(reason) = closed {
+                return Ok(reason);
+            }
+            let pause = Duration::from_millis(self.ahead_ms.saturating_sub(AHEAD_MS_MAX).min(AHEAD_PAUSE_MS_MAX));
+            let wake_at = if pause.is_zero() { read_at } else { Instant::now() + pause };
+            tokio::select! {
+                () = tokio::time::sleep_until(wake_at) => {
+                    if !pause.is_zero() {
+                        continue;
+                    }
+                    let read = socket.read()?;
+                    let count = read.as_ref().map_or(0, Bytes::len);
+                    pace.took(count);
+                    // What fills the buffer may not be all there is.
+                    if count < READ_BYTES {
+                        read_at = clock.next_tick(pace.step());
+                    }
+                    if let Some(bytes) = read {
+                        self.take(bytes);
+                    }
+                }
+                () = clock.until(deadline_ms) => self.session.handle_timeout(clock.now_ms()),
+                dismissal = dismissed(&mut self.phase) => self.dismiss(&dismissal),
+            }
+        }
+    }
+
+    /// Bytes of the peer; none at its end.
+    fn take(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            self.session.handle_end();
+        } else {
+            // After its end the session ignores what still comes.
+            let _ = self.session.handle_bytes(self.ingest.clock().now_ms(), bytes);
+        }
+    }
+
+    /// Drains the session: gathers what it wants sent, acts on its events.
+    fn drain(&mut self) -> Drained {
         let mut closed = None;
         loop {
             match self.session.poll() {
-                Output::Send(bytes) => {
-                    tokio::time::timeout(WRITE_STALL, socket.write_all(&bytes))
-                        .await
-                        .context("the publisher takes no answer")?
-                        .context("failed to write to the publisher")?;
-                }
+                Output::Send(bytes) => self.out.extend_from_slice(&bytes),
                 Output::Event(Event::Closed(reason)) => closed = Some(reason.to_string()),
                 Output::Event(event) => self.act(event),
                 Output::Wait(deadline_ms) => {
                     self.flush();
-                    return Ok(Drained { deadline_ms, closed });
+                    return Drained { deadline_ms, closed };
                 }
             }
         }

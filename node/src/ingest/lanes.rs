@@ -71,7 +71,7 @@ impl Lane {
         self.woken.notified().await;
     }
 
-    fn give(&self, batch: &Appended) {
+    fn give(&self, batch: &Appended<'_>) {
         let mut waiting = self.lock();
         let Some(position) = waiting.position else { return };
         if position >= batch.to || !waiting.outbox.is_empty() {
@@ -80,22 +80,22 @@ impl Lane {
         if position == batch.from && waiting.stream_id == STREAM_ID {
             waiting.position = Some(batch.to);
             self.position.store(batch.to, Relaxed);
-            let written = self.socket.try_write(&batch.wire).unwrap_or(0);
+            let written = self.socket.try_write(batch.wire).unwrap_or(0);
             if written == batch.wire.len() {
                 return;
             }
             // What is wrong with the socket, if it is more than full, is found by the link's own next write.
-            waiting.outbox.put(batch.wire.slice(written..));
+            waiting.outbox.put(Bytes::copy_from_slice(&batch.wire[written..]));
         }
         self.woken.notify_one();
     }
 }
 
 /// Items of the ring as every lane writes them.
-struct Appended {
+struct Appended<'a> {
     from: Seq,
     to: Seq,
-    wire: Bytes,
+    wire: &'a [u8],
 }
 
 /// See the module.
@@ -110,6 +110,8 @@ struct Inner {
     /// Up to here everything was given to the lanes.
     given: Seq,
     items: Vec<Arc<Item>>,
+    /// Used again for each batch: it stays in the processor's cache.
+    batch: Batch,
 }
 
 impl Lanes {
@@ -127,7 +129,7 @@ impl Lanes {
     /// on, and says where the ring ends.
     pub fn give(&self, read: impl FnOnce(Seq, &mut Vec<Arc<Item>>) -> Seq) {
         let mut inner = self.lock();
-        let Inner { lanes, given, items } = &mut *inner;
+        let Inner { lanes, given, items, batch } = &mut *inner;
         let from = *given;
         let to = if lanes.is_empty() { read(Seq::MAX, items) } else { read(from, items) };
         *given = to.max(from);
@@ -137,10 +139,12 @@ impl Lanes {
         }
         // Items that are missing at the front have left the ring: lanes find that out when they read it.
         let from = items.first().map_or(*given, |item| item.seq);
-        let batch = Appended { from, to: *given, wire: serialise(items) };
+        batch.clear();
+        serialise(items, batch);
         items.clear();
+        let appended = Appended { from, to: *given, wire: batch.as_slice() };
         for lane in lanes.iter() {
-            lane.give(&batch);
+            lane.give(&appended);
         }
     }
 
@@ -149,19 +153,13 @@ impl Lanes {
     }
 }
 
-fn serialise(items: &[Arc<Item>]) -> Bytes {
-    let bytes = items.iter().map(|item| match &item.content {
-        Content::Frame(frame) => frame.body.len() + Batch::HEADER_BYTES_MAX,
-        Content::Message(_) => Batch::MESSAGE_BYTES,
-    });
-    let mut batch = Batch::with_capacity(bytes.sum());
+fn serialise(items: &[Arc<Item>], batch: &mut Batch) {
     for item in items {
         match &item.content {
             Content::Message(message) => batch.put_relay(STREAM_ID, message),
             Content::Frame(frame) => batch.put_media(STREAM_ID, frame.track, frame.t_ms, &frame.body),
         }
     }
-    batch.finish()
 }
 
 #[cfg(test)]
@@ -187,6 +185,12 @@ mod tests {
         (lane, peer)
     }
 
+    fn wire(items: &[Arc<Item>]) -> Vec<u8> {
+        let mut batch = Batch::default();
+        serialise(items, &mut batch);
+        batch.as_slice().to_vec()
+    }
+
     fn append(lanes: &Lanes, all: &[Arc<Item>]) {
         lanes.give(|from, out| {
             out.extend(all.iter().filter(|item| item.seq >= from).cloned());
@@ -202,7 +206,7 @@ mod tests {
         let all = items(0..3, 100);
         append(&lanes, &all[..2]);
         append(&lanes, &all);
-        let wanted = serialise(&all);
+        let wanted = wire(&all);
         let mut got = vec![0; wanted.len()];
         peer.read_exact(&mut got).await.unwrap();
         assert_eq!(got, wanted);
@@ -222,7 +226,7 @@ mod tests {
         let more = items(0..65, 10);
         append(&lanes, &more);
         assert_eq!(lane.lock().position, Some(64));
-        let wanted = serialise(&all);
+        let wanted = wire(&all);
         let total = wanted.len();
         let read = tokio::spawn(async move {
             let mut got = vec![0; total];
@@ -260,6 +264,6 @@ mod tests {
                 Content::Frame(frame) => outbox.put_media(1, frame.track, frame.t_ms, frame.body.clone()),
             }
         }
-        assert_eq!(outbox.gathered(), serialise(&all));
+        assert_eq!(outbox.gathered(), wire(&all));
     }
 }

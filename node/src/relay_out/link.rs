@@ -8,7 +8,7 @@ use crate::socket;
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use lectern_media::live::LinkId;
-use lectern_media::live::ring::{Content, Item};
+use lectern_media::live::ring::{Content, Item, Seq};
 use lectern_media::machine::Output;
 use lectern_media::relay::{HEARTBEAT_MS, Heartbeat, LINK_DEAD_MS, RELAY_APP, RelayMessage, decode};
 use lectern_media::rtmp::client::{ClientConfig, Event, Mode, Session};
@@ -74,6 +74,8 @@ struct Connection<'a> {
     phase: Phase,
     lane: Arc<Lane>,
     heard_ms: u64,
+    /// Where in the ring the link stood at the last heartbeat.
+    beaten: Option<Seq>,
     since_ms: u64,
     closed: Option<String>,
     items: Vec<Arc<Item>>,
@@ -158,6 +160,7 @@ impl Link {
             phase: Phase::Connecting,
             lane,
             heard_ms: now_ms,
+            beaten: None,
             since_ms: now_ms,
             closed: None,
             items: Vec::new(),
@@ -178,8 +181,10 @@ impl Connection<'_> {
     async fn run(&mut self, flush: &CancellationToken) -> anyhow::Result<()> {
         let clock = self.link.ingest.clock();
         let mut events = self.link.ingest.event_info();
-        let mut heartbeats = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
-        heartbeats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // All links beat together: woken once for all of them.
+        let beat = Duration::from_millis(HEARTBEAT_MS);
+        let mut heartbeats = tokio::time::interval_at(clock.next_tick(beat), beat);
+        heartbeats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut input = BytesMut::new();
         loop {
             let deadline_ms = self.drain();
@@ -338,9 +343,10 @@ impl Connection<'_> {
         if silent_ms > LINK_DEAD_MS && matches!(self.phase, Phase::Running) {
             bail!("the edge was silent for {silent_ms} ms");
         }
-        // Behind a full socket a heartbeat says nothing, and the media before it says the same.
+        // Media that was written since the last time says the same, and so does what waits for a full socket.
         let mut waiting = self.lane.lock();
-        if waiting.outbox.is_empty() {
+        let goes_on = waiting.position != std::mem::replace(&mut self.beaten, waiting.position);
+        if !goes_on && waiting.outbox.is_empty() {
             waiting.outbox.put_relay(self.session.stream_id(), &RelayMessage::Heartbeat(Heartbeat { now_ms }));
         }
         Ok(())

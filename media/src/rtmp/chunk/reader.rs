@@ -10,6 +10,11 @@ use bytes::{Buf, Bytes};
 mod header;
 use header::{ChunkHeader, Fields, Parsed};
 
+/// Shorter messages are copied out of the input: most audio is, and a ring that holds some hundred bytes of each piece
+/// of input would hold all of them. Video of encoders with chunks of 4,096 bytes is put together in memory of its own
+/// anyway, so that their input can be used again at once.
+const SLICE_BYTES_MIN: usize = 4 * 1024;
+
 /// Why a peer's chunks cannot be read. The connection is of no use afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
@@ -315,10 +320,11 @@ impl Reader {
         let stream = &mut self.streams[inside.stream];
         let length = stream.header.length;
         let take = inside.chunk_left.min(self.input.len());
-        // The whole message in one piece: no copy.
+        // The whole message in one piece: no copy, unless it is so short that it would keep alive what lies around it.
         if matches!(stream.partial, Partial::Idle) && take == length {
             self.inside = None;
-            return Some(self.input.split_to(take));
+            let body = self.input.split_to(take);
+            return Some(if take < SLICE_BYTES_MIN { Bytes::copy_from_slice(&body) } else { body });
         }
         if take == 0 {
             return None;
@@ -328,7 +334,7 @@ impl Reader {
             self.pending += length;
         }
         let Partial::Growing(body) = &mut stream.partial else { return None };
-        grow(body, take, length);
+        grow(body, take, self.input.len(), length);
         body.extend_from_slice(&self.input[..take]);
         self.input.advance(take);
         let whole = body.len() == length;
@@ -366,12 +372,13 @@ impl Reader {
     }
 }
 
-/// Doubles up to the announced length: what a peer announces and does not send is not allocated.
-fn grow(body: &mut Vec<u8>, take: usize, length: usize) {
+/// Room for what came, and then twice as much, up to the announced length: what a peer announces and does not send is
+/// not allocated.
+fn grow(body: &mut Vec<u8>, take: usize, came: usize, length: usize) {
     const FIRST_BYTES: usize = 4 * 1024;
     let needed = body.len() + take;
     if needed > body.capacity() {
-        let capacity = needed.max(body.capacity() * 2).max(FIRST_BYTES).min(length);
+        let capacity = (body.len() + came).max(body.capacity() * 2).max(FIRST_BYTES).min(length);
         body.reserve_exact(capacity - body.len());
     }
 }
