@@ -214,17 +214,25 @@ impl Watched {
         Self { stream, already_read, connection }
     }
 
-    /// One system call on the socket, when it takes something.
+    /// Sends up to `length` bytes when the socket takes something.
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
+        length: usize,
         mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_io(Interest::WRITABLE, || send(&self.stream)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+            let mut sent = 0;
+            let done = self.stream.try_io(Interest::WRITABLE, || {
+                sent = send(&self.stream)?;
+                // It is full now: nothing is tried again before the kernel says that there is room.
+                if sent < length { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(sent) }
+            });
+            match done {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && sent == 0 => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                _ => return Poll::Ready(Ok(sent)),
             }
         }
     }
@@ -240,12 +248,14 @@ impl Watched {
         let mut sent = 0;
         if let Some(head) = head {
             // It waits in the kernel for what follows at once.
-            sent = ready!(self.poll_send(cx, |socket| SockRef::from(socket).send_with_flags(head, libc::MSG_MORE)))?;
+            sent = ready!(
+                self.poll_send(cx, head.len(), |socket| SockRef::from(socket).send_with_flags(head, libc::MSG_MORE))
+            )?;
             if sent < head.len() {
                 return Poll::Ready(Ok(sent));
             }
         }
-        match self.poll_send(cx, |socket| stored.send(socket, position, part.len())) {
+        match self.poll_send(cx, part.len(), |socket| stored.send(socket, position, part.len())) {
             Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(sent + bytes)),
             // An error, or a full socket, is found by the next write.
             _ if sent > 0 => Poll::Ready(Ok(sent)),
