@@ -90,6 +90,17 @@ async fn ctrl_c_waits_for_viewers_and_says_so_and_the_second_one_does_not() {
     drop(crowd);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_event_leaves_no_process_behind() {
+    let mut local = Local::start(&[STREAM], DRAIN).await.unwrap();
+    let nodes = nodes(&local).await;
+    local.process().signal(Signal::SIGKILL).unwrap();
+    local.process().wait(SOON_S).await.unwrap();
+    wait_for("its nodes are gone", SOON_S, || async { (!nodes.iter().any(|node| is_there(node.pid))).then_some(()) })
+        .await
+        .unwrap();
+}
+
 /// An edge with a viewer, which it would wait for a quarter of an hour.
 async fn watched_edge(fleet: &Fleet) -> (Running, Running, Running, Crowd) {
     let (ingest, edge) = (fleet.start_ingest().await.unwrap(), fleet.start_edge(0).await.unwrap());
