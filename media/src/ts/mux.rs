@@ -42,7 +42,7 @@ enum Segment {
     /// The bytes so far.
     Open(Vec<u8>),
     /// What the bytes were, without keeping them.
-    Digested(Digest),
+    Digested(Box<Digest>),
 }
 
 /// Why there is no muxer for a set of tracks.
@@ -123,7 +123,7 @@ impl Muxer {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         self.open(&mut scratch);
-        let mut digest = Digest::default();
+        let mut digest = Box::<Digest>::default();
         digest.update(&scratch);
         self.scratch = scratch;
         self.segment = Segment::Digested(digest);
@@ -193,7 +193,7 @@ impl Muxer {
         self.flush(&mut scratch);
         digest.update(&scratch);
         self.scratch = scratch;
-        (digest, self.counters)
+        (*digest, self.counters)
     }
 
     fn flush(&mut self, out: &mut Vec<u8>) {

@@ -140,7 +140,7 @@ impl Connection {
     /// Everything after it; why the connection is to be closed.
     async fn while_it_publishes(&mut self, socket: &mut Polled) -> anyhow::Result<String> {
         let clock = self.ingest.clock();
-        let mut pace = Pace::default();
+        let (mut pace, mut taken) = (Pace::default(), 0);
         let mut read_at = Instant::now();
         loop {
             let Drained { deadline_ms, closed } = self.drain();
@@ -158,9 +158,10 @@ impl Connection {
                     }
                     let read = socket.read()?;
                     let count = read.as_ref().map_or(0, Bytes::len);
-                    pace.took(count);
+                    taken += count;
                     // What fills the buffer may not be all there is.
                     if count < READ_BYTES {
+                        pace.took(std::mem::take(&mut taken));
                         read_at = clock.next_tick(pace.step());
                     }
                     if let Some(bytes) = read {

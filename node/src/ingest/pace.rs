@@ -24,7 +24,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A read brought that many bytes.
+    /// That many bytes had come since the last time.
     pub(super) fn took(&mut self, bytes: usize) {
         // Twice a step brings twice as much: a constant rate does not go to and fro.
         if bytes > PIECE_BYTES {
