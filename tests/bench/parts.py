@@ -15,9 +15,11 @@ RTMP_KIB_BAR, FLV_KIB_BAR = 8, 24
 JOIN_S_BAR = 1.0
 # Our RTMP players get chunks of this size; nginx-rtmp's own is 4,096.
 EQUAL_CHUNK_SIZE = 60_000
-# Before a server that passes on is measured: our ring holds some 20 s of media, and growing costs more than staying as
-# large as that. An event lasts for hours.
-SETTLE_S = 25
+# Phases of publishers begin within two seconds; a first segment is closed after two more.
+SETTLE_S = 5
+# Our rings hold some 20 s of media. With many publishers their growth costs more than what follows, and an event lasts for
+# hours.
+FULL_RINGS_S = 25
 # Less than this of what was published is no fair delivery.
 DELIVERED_MIN = 0.97
 
@@ -186,7 +188,7 @@ def play_windows(settings):
     return table
 
 
-def push_turn(settings, system, rate, publishers, sinks):
+def push_turn(settings, system, rate, publishers, sinks, settle_s):
     """Publishers of a rate, each pushed to sinks: what it costs one system."""
     settings.say(f"{system}: {publishers} × {rate} to {sinks} sinks")
     recording = settings.recordings[rate]
@@ -199,7 +201,7 @@ def push_turn(settings, system, rate, publishers, sinks):
             server, url = lab.nginx_rtmp(EQUAL_CHUNK_SIZE if "chunk" in system else None, ports)
         lab.publish(recording, publishers, url)
         wait_for("links to all sinks", lambda: counters.links() >= publishers * sinks, 30)
-        time.sleep(SETTLE_S)
+        time.sleep(settle_s)
         cost = load.passing(server, settings.seconds, counters)
     wanted = publishers * sinks * cost.seconds * recording.bytes_per_second
     if cost.bytes < wanted * DELIVERED_MIN:
@@ -210,20 +212,20 @@ def push_turn(settings, system, rate, publishers, sinks):
 PUSHERS = ["Lectern", "nginx-rtmp", f"nginx-rtmp, chunk {EQUAL_CHUNK_SIZE}"]
 
 
-def push_costs(settings, shapes):
+def push_costs(settings, shapes, settle_s):
     """Turns of all systems for all (rate, publishers, sinks)."""
     costs = {}
     for _ in range(settings.repeats):
         for shape in shapes:
             for system in PUSHERS:
-                costs.setdefault((shape, system), []).append(push_turn(settings, system, *shape))
+                costs.setdefault((shape, system), []).append(push_turn(settings, system, *shape, settle_s))
     return costs
 
 
 def publish(settings):
     """Publishers per core, each pushed to two sinks."""
     shapes = [("600k", 60, 2), ("3M", 24, 2)]
-    costs = push_costs(settings, shapes)
+    costs = push_costs(settings, shapes, FULL_RINGS_S)
     table = Table("Publishers per core, each pushed to two sinks", ["stream", "publishers", *PUSHERS, "CPU per publisher, ratio", "missed"])  # fmt: skip
     table.words = ["Publishers per core are 1 / (CPU seconds per second and publisher), measured at the number given. "
                    "Ratios are to the cheaper nginx-rtmp of the row. Lectern also muxes and hashes every segment there, which nginx-rtmp does not."]  # fmt: skip
@@ -241,7 +243,7 @@ def fanout(settings):
     """One publisher, many sinks."""
     rates, sizes = (["3M"] if settings.quick else ["3M", "600k"]), [2, 8, 32]
     shapes = [(rate, 1, sinks) for rate in rates for sinks in sizes]
-    costs = push_costs(settings, shapes)
+    costs = push_costs(settings, shapes, SETTLE_S)
     table = Table("Fan-out of one publisher: CPU milliseconds per second and sink", ["stream", "sinks", *PUSHERS, "ratio", "missed"])  # fmt: skip
     table.words = ["\"2 → 32\" is the slope: what one more sink costs. Ratios are to the cheaper nginx-rtmp of the row."]
     def add(rate, sinks, each, missed):
