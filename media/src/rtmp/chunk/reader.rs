@@ -12,7 +12,7 @@ use header::{ChunkHeader, Fields, Parsed};
 
 /// Shorter messages are copied out of the input: most audio is, and a ring that holds some hundred bytes of each piece
 /// of input would hold all of them. Video of encoders with chunks of 4,096 bytes is put together in memory of its own
-/// anyway, so that their input can be used again at once.
+/// anyway, so that nothing holds their input once it is read.
 const SLICE_BYTES_MIN: usize = 4 * 1024;
 
 /// Why a peer's chunks cannot be read. The connection is of no use afterwards.
