@@ -9,7 +9,7 @@ import load
 from lab import LOAD_CORE, SERVER_CORE, Lab, Problem, edge_ports, get, wait_for
 from table import Table, against, spread
 
-# Bars of the design: at most this ratio to nginx.
+# Bars, the goals that the project set itself: at most this ratio to nginx.
 HLS_BAR, PLAY_BAR, PUBLISH_BAR, FANOUT_BAR = 1.0, 0.5, 1.0, 0.5
 RTMP_KIB_BAR, FLV_KIB_BAR = 8, 24
 JOIN_S_BAR = 1.0
@@ -65,7 +65,7 @@ def hls(settings):
         "HLS against nginx static files",
         ["stream", "load", "measure", "Lectern", "nginx", "ratio"],
         words=["Live viewers follow the stream as players do; the generator and the viewer policy are `lectern-crowd`'s. "
-               "nginx serves copies of the same files. `wrk` asks as fast as the server answers (one core)."],
+               "nginx serves copies of the same files. `wrk` sends requests as fast as the server answers (one core)."],
     )  # fmt: skip
     for rate, viewers in [("3M", 600), ("600k", 1500)]:
         with settings.lab() as lab:
