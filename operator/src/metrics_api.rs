@@ -2,15 +2,11 @@
 //!
 //! The parts, each a file: `cluster` knows the edges, `scrape` asks them, `rounds` folds the answers
 //! ([`crate::audience::fold`], pure), `routes` answers (pure) in the words of `wire` (pure), `server` is HTTPS,
-//! `certificate` (pure) and `keeper` have the serving certificate, `api_services` makes the API server trust it, and
-//! `front_proxy` knows whose requests are answered. Nothing leads: replicas give the same answers.
+//! `certs` has the serving certificate, makes the API server trust it, and knows whose requests are answered. Nothing leads: replicas give the same answers.
 
 mod admin;
-mod api_services;
-mod certificate;
+mod certs;
 mod cluster;
-mod front_proxy;
-mod keeper;
 mod mirror;
 mod options;
 mod rounds;
@@ -22,10 +18,11 @@ mod wire;
 pub use options::MetricsApiOptions;
 
 use anyhow::{Context as _, Result};
-use certificate::Material;
+use certs::certificate::Material;
+use certs::front_proxy::FrontProxy;
+use certs::keeper::Place;
+use certs::{api_services, certificate, front_proxy};
 use cluster::Scope;
-use front_proxy::FrontProxy;
-use keeper::Place;
 use kube::Client;
 use lectern_process::signals::{Cause, Stop};
 use rounds::Outcome;

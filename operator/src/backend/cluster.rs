@@ -6,33 +6,18 @@
 //! code. Nothing of the data path depends on this process.
 
 mod admin;
-mod apply;
-mod ask;
-mod cache;
-mod decide;
-mod document;
-mod kind;
-mod lease;
+mod lead;
 mod metrics;
 mod news;
-mod observe;
+mod nodes;
 mod options;
-mod poll;
 mod reconcile;
-mod report;
-mod root;
-mod scale;
-mod seen;
-mod tend;
-mod turns;
+mod rollout;
 mod watch;
-mod zones;
 
 pub use options::OperatorOptions;
 
 use anyhow::{Context as _, Result};
-use ask::Asked;
-use cache::{Cache, EventKey};
 use futures::future::join_all;
 use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::controller::Action;
@@ -40,15 +25,21 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Config as ControllerConfig, Controller, Predicate as _, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, Client, ResourceExt as _};
+use lead::{lease, root};
 use lectern_process::signals::Stop;
 use metrics::Metrics;
+use nodes::ask::{self, Asked};
+use nodes::poll;
 use reconcile::{Context, Guarded, reconcile};
+use rollout::turns;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use watch::cache::{Cache, EventKey};
+use watch::zones;
 
 /// Events that are looked at side by side. More would not make an API server faster that is busy with these.
 const SIDE_BY_SIDE: u16 = 4;

@@ -4,12 +4,10 @@
 //! entry, the API and the screen. The loop decides nothing that `plan` can decide.
 
 mod api;
-mod child;
 mod entry;
 mod files;
 mod fleet;
 mod keys;
-mod poll;
 mod report;
 mod screen;
 

@@ -1,6 +1,6 @@
 //! `/healthz`, `/readyz`, `/metrics` of the operator.
 
-use super::metrics::Metrics;
+use crate::backend::cluster::metrics::Metrics;
 use anyhow::Result;
 use axum::extract::State;
 use axum::http::{StatusCode, header};

@@ -1,21 +1,24 @@
 //! One look at one event: observe, validate, plan, render, apply, report.
 
+pub mod apply;
 mod case;
+pub mod observe;
+mod plan;
+mod render;
+mod report;
 
-use super::apply::{self, Applied};
-use super::cache::{Cache, EventKey};
-use super::metrics::Metrics;
-use super::observe;
-use super::poll::Polls;
-use super::report::{self, Report};
-use super::tend;
-use super::turns::Turns;
-use super::zones::Zones;
 use crate::audience::Round;
+use crate::backend::cluster::metrics::Metrics;
+use crate::backend::cluster::nodes::poll::Polls;
+use crate::backend::cluster::rollout::tend;
+use crate::backend::cluster::rollout::turns::Turns;
+use crate::backend::cluster::watch::cache::{Cache, EventKey};
+use crate::backend::cluster::watch::zones::Zones;
 use crate::policy::Policy;
 use crate::render::{Identity, Installation};
 use crate::scaling;
 use crate::validate::{Event, Problem, validate};
+use apply::{self, Applied};
 use case::{Case, Obstacle};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
@@ -26,6 +29,7 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use lectern_api::keys;
 use lectern_api::live_event::{LiveEvent, LiveEventStatus};
 use lectern_api::names::EventName;
+use report::Report;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -317,10 +321,10 @@ async fn report(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot make its event must fail")]
 
-    use super::super::cache::News;
-    use super::super::kind::Kind;
-    use super::super::seen::{self, ObjectSeen};
     use super::*;
+    use crate::backend::cluster::watch::cache::News;
+    use crate::backend::cluster::watch::kind::Kind;
+    use crate::backend::cluster::watch::seen::{self, ObjectSeen};
     use crate::render::{Metrics as Backend, PullPolicy};
     use kube::client::Body;
     use kube::runtime::events::Reporter;

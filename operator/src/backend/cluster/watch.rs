@@ -1,9 +1,12 @@
 //! The watches: every child of every event, compactly, into the cache; what changed pokes its event.
 
-use super::cache::{Cache, EventKey, News};
-use super::kind::Kind;
-use super::metrics::Metrics;
-use super::seen::{self, ObjectSeen, PodSeen};
+pub mod cache;
+pub mod kind;
+pub mod seen;
+pub mod zones;
+
+use crate::backend::cluster::metrics::Metrics;
+use cache::{Cache, EventKey, News};
 use futures::{Stream, StreamExt as _, future::BoxFuture};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,10 +15,12 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kind::Kind;
 use kube::api::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use lectern_api::labels;
+use seen::{self, ObjectSeen, PodSeen};
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::fmt::Debug;

@@ -1,7 +1,9 @@
 //! The processes of an event and what is known of each: from what the plan wants to what runs.
 
+mod child;
 mod leave;
 mod node;
+mod poll;
 mod ports;
 
 use super::files::Workdir;

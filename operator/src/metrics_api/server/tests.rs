@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::audience::{EventAudience, Round};
-use crate::metrics_api::certificate::Material;
+use crate::metrics_api::certs::certificate::Material;
+use crate::metrics_api::certs::front_proxy::FrontProxy;
 use crate::metrics_api::compose;
-use crate::metrics_api::front_proxy::FrontProxy;
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -85,7 +85,7 @@ impl Rig {
 
     async fn connect(&self, own: &Material, client: Option<&Client>) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        roots.roots.clone_from(&crate::metrics_api::certificate::roots(&own.authorities).unwrap().roots);
+        roots.roots.clone_from(&crate::metrics_api::certs::certificate::roots(&own.authorities).unwrap().roots);
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()

@@ -1,14 +1,14 @@
 //! One event at one moment: what is known of it, what that decides, and carrying it out.
 
-use super::super::apply::{self, Stranger, Target};
-use super::super::cache::{EventKey, Surroundings};
-use super::super::decide::{Decision, decide, name_taken};
-use super::super::observe::{self, Told};
-use super::super::report::Writer;
-use super::super::scale;
-use super::super::tend::Look;
 use super::{AT_REST, Context, Error, IN_TROUBLE, Memory, until};
 use crate::audience::EventAudience;
+use crate::backend::cluster::reconcile::apply::{self, Stranger, Target};
+use crate::backend::cluster::reconcile::observe::{self, Told};
+use crate::backend::cluster::reconcile::plan::{Decision, decide, name_taken};
+use crate::backend::cluster::reconcile::report::Writer;
+use crate::backend::cluster::rollout::scale;
+use crate::backend::cluster::rollout::tend::Look;
+use crate::backend::cluster::watch::cache::{EventKey, Surroundings};
 use crate::plan::{Images, Objection, Observed};
 use crate::render::Identity;
 use crate::validate::Event;
@@ -246,8 +246,8 @@ fn blocks(objection: &Objection) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::kind::Kind;
     use super::*;
+    use crate::backend::cluster::watch::kind::Kind;
 
     #[test]
     fn what_is_left_of_a_deleted_event_is_waited_for_and_named_if_it_stays() {

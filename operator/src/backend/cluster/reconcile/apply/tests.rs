@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its answer must fail")]
 
 use super::*;
-use crate::backend::cluster::seen::{Detail, ObjectSeen};
+use crate::backend::cluster::watch::seen::{Detail, ObjectSeen};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,8 @@
 //! `Objects → documents`: what is applied, with the hash by which a change of ours is known. Pure.
 
-use super::cache::Surroundings;
-use super::kind::Kind;
-use super::seen::TEMPLATE_HASH;
+use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::kind::Kind;
+use crate::backend::cluster::watch::seen::TEMPLATE_HASH;
 use crate::render::Objects;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

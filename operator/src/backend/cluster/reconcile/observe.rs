@@ -1,9 +1,9 @@
 //! `what the watches and the nodes told → Observed`. Pure: time is an argument.
 
-use super::cache::Surroundings;
-use super::kind::Kind;
-use super::seen::{AutoscalerSeen, DeploymentSeen, Detail, ObjectSeen, PodSeen, ServiceSeen};
 use crate::audience::EventAudience;
+use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::kind::Kind;
+use crate::backend::cluster::watch::seen::{AutoscalerSeen, DeploymentSeen, Detail, ObjectSeen, PodSeen, ServiceSeen};
 use crate::plan::{Audience, Autoscaler, Burst, EdgeSeen, EdgesSeen, Images, IngestSeen, Objection, Observed};
 use crate::render::Metrics;
 use crate::scaling::{Memory, Rules};

@@ -1,8 +1,8 @@
 //! How many edges there are, where that is ours to say: never in an apply, always by `/scale`.
 
-use super::apply::{Error, Target};
-use super::cache::Surroundings;
-use super::observe;
+use crate::backend::cluster::reconcile::apply::{Error, Target};
+use crate::backend::cluster::reconcile::observe;
+use crate::backend::cluster::watch::cache::Surroundings;
 use crate::plan::Plan;
 use crate::render::Metrics;
 use crate::validate::Event;

@@ -1,7 +1,7 @@
 //! Asks every event's ingest what it knows, by long poll: an answer comes when something changed.
 
-use super::cache::EventKey;
-use super::seen::PodSeen;
+use crate::backend::cluster::watch::cache::EventKey;
+use crate::backend::cluster::watch::seen::PodSeen;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};

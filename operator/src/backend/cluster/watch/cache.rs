@@ -1,7 +1,7 @@
 //! What the watches have told, by event. Filled by `watch`, read by every reconciliation.
 
-use super::kind::Kind;
-use super::seen::{ObjectSeen, PodSeen};
+use crate::backend::cluster::watch::kind::Kind;
+use crate::backend::cluster::watch::seen::{ObjectSeen, PodSeen};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

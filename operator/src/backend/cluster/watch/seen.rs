@@ -5,7 +5,7 @@ mod pod;
 
 pub use pod::PodSeen;
 
-use super::kind::Kind;
+use crate::backend::cluster::watch::kind::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;

@@ -1,10 +1,10 @@
 //! Brings the API server's objects to what was decided: server-side apply under one name, Secrets by creation alone,
 //! nothing adopted, nothing written twice.
 
-use super::cache::Surroundings;
-use super::document::{Document, superfluous};
-use super::kind::Kind;
-use super::seen::{self, Owner};
+use crate::backend::cluster::reconcile::render::{Document, superfluous};
+use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::kind::Kind;
+use crate::backend::cluster::watch::seen::{self, Owner};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};

@@ -1,8 +1,8 @@
 //! Writes what is so: the status when it says something new, Events when something happened.
 
-use super::apply::{Error, MANAGER};
-use super::cache::EventKey;
-use super::news;
+use crate::backend::cluster::news;
+use crate::backend::cluster::reconcile::apply::{Error, MANAGER};
+use crate::backend::cluster::watch::cache::EventKey;
 use crate::plan::status::{Write, due};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;

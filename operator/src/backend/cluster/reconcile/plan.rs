@@ -1,9 +1,9 @@
 //! `(event, observed) → what is applied and reported`: plan and render, and what is held back. Pure.
 
-use super::cache::Surroundings;
-use super::document::{Document, documents};
-use super::kind::Kind;
-use super::observe;
+use crate::backend::cluster::reconcile::observe;
+use crate::backend::cluster::reconcile::render::{Document, documents};
+use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::kind::Kind;
 use crate::plan::{Objection, Observed, Plan, plan};
 use crate::render::{Identity, Installation, Objects, render};
 use crate::validate::Event;

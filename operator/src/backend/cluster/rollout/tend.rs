@@ -2,14 +2,14 @@
 //! which edges go first, and pods that Kubernetes would leave in the way too long. What is to be done is decided in pure
 //! code (`scaling`, `repair`); here it is asked and carried out.
 
-use super::apply::{Error, Target};
-use super::cache::Surroundings;
-use super::kind::Kind;
-use super::news::News;
-use super::observe::autoscaler_seen;
-use super::seen::PodSeen;
-use super::zones::Zones;
 use crate::audience::EventAudience;
+use crate::backend::cluster::news::News;
+use crate::backend::cluster::reconcile::apply::{Error, Target};
+use crate::backend::cluster::reconcile::observe::autoscaler_seen;
+use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::kind::Kind;
+use crate::backend::cluster::watch::seen::PodSeen;
+use crate::backend::cluster::watch::zones::Zones;
 use crate::plan::{Observed, Plan};
 use crate::repair;
 use crate::scaling::{Burst, burst, deletion};

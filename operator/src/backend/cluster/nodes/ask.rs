@@ -1,7 +1,7 @@
 //! Asks `metrics-api` once a second who watches, and now and then who owns the metrics API.
 
-use super::cache::EventKey;
 use crate::audience::{self, EventAudience, Round};
+use crate::backend::cluster::watch::cache::EventKey;
 use crate::repair::SILENT_MS;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
