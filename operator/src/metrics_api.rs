@@ -7,7 +7,7 @@
 mod admin;
 mod certs;
 mod cluster;
-mod mirror;
+mod object_store;
 mod options;
 mod rounds;
 mod routes;

@@ -4,7 +4,7 @@
 //! ReplicaSet and Deployment, to the event: whoever may label pods in a namespace must not be able to raise the demand of
 //! somebody else's event.
 
-use super::mirror::Mirror;
+use super::object_store::ObjectStore;
 use crate::validate::{Event, validate};
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
@@ -60,11 +60,11 @@ pub struct Scope {
 
 #[derive(Debug, Default)]
 struct State {
-    events: Mirror<Watched>,
-    slices: Mirror<Slice>,
-    pods: Mirror<Owned>,
-    replica_sets: Mirror<Owned>,
-    deployments: Mirror<Owned>,
+    events: ObjectStore<Watched>,
+    slices: ObjectStore<Slice>,
+    pods: ObjectStore<Owned>,
+    replica_sets: ObjectStore<Owned>,
+    deployments: ObjectStore<Owned>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl Scope {
         self: &Arc<Self>,
         api: Api<K>,
         selector: Option<&str>,
-        part: fn(&mut State) -> &mut Mirror<V>,
+        part: fn(&mut State) -> &mut ObjectStore<V>,
         read: impl Fn(K, Option<&V>) -> Option<V> + Send + 'static,
     ) -> BoxFuture<'static, ()>
     where
@@ -153,7 +153,7 @@ impl Scope {
     async fn follow<K: Resource<DynamicType = ()>, V: Clone>(
         &self,
         news: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
-        part: fn(&mut State) -> &mut Mirror<V>,
+        part: fn(&mut State) -> &mut ObjectStore<V>,
         read: impl Fn(K, Option<&V>) -> Option<V>,
     ) {
         let mut news = std::pin::pin!(news);

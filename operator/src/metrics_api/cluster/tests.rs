@@ -18,7 +18,7 @@ fn endpoint(pod: &str, address: &str, conditions: &Value) -> Value {
     json!({"addresses": [address], "conditions": conditions, "targetRef": target})
 }
 
-fn put<V: Clone>(mirror: &mut Mirror<V>, uid: &str, value: V) {
+fn put<V: Clone>(mirror: &mut ObjectStore<V>, uid: &str, value: V) {
     mirror.take(watcher::Event::Apply(uid.to_owned()), |uid| Some(uid.clone()), |_, _| Some(value.clone()));
 }
 

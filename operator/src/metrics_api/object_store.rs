@@ -5,19 +5,19 @@ use std::collections::HashMap;
 
 /// Objects of one kind by uid.
 #[derive(Debug)]
-pub struct Mirror<V> {
+pub struct ObjectStore<V> {
     known: HashMap<String, V>,
     listing: Option<HashMap<String, V>>,
     complete: bool,
 }
 
-impl<V> Default for Mirror<V> {
+impl<V> Default for ObjectStore<V> {
     fn default() -> Self {
         Self { known: HashMap::new(), listing: None, complete: false }
     }
 }
 
-impl<V: Clone> Mirror<V> {
+impl<V: Clone> ObjectStore<V> {
     /// Takes in news. `read` gives the uid and what is kept of an object, knowing what was kept so far; nothing for
     /// objects that do not matter.
     pub fn take<K>(
@@ -80,7 +80,7 @@ impl<V: Clone> Mirror<V> {
 mod tests {
     use super::*;
 
-    fn take(mirror: &mut Mirror<u32>, news: Event<(&'static str, u32)>) {
+    fn take(mirror: &mut ObjectStore<u32>, news: Event<(&'static str, u32)>) {
         mirror.take(
             news,
             |(uid, _)| Some((*uid).to_owned()),
@@ -88,7 +88,7 @@ mod tests {
         );
     }
 
-    fn all(mirror: &Mirror<u32>) -> Vec<(&str, u32)> {
+    fn all(mirror: &ObjectStore<u32>) -> Vec<(&str, u32)> {
         let mut all: Vec<_> = mirror.iter().map(|(uid, value)| (uid.as_str(), *value)).collect();
         all.sort_unstable();
         all
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_list_takes_effect_when_it_is_whole() {
-        let mut mirror = Mirror::default();
+        let mut mirror = ObjectStore::default();
         assert!(!mirror.complete());
         for news in [Event::Init, Event::InitApply(("a", 1)), Event::InitApply(("b", 2)), Event::InitDone] {
             take(&mut mirror, news);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_does_not_matter_any_more_is_dropped() {
-        let mut mirror = Mirror::default();
+        let mut mirror = ObjectStore::default();
         take(&mut mirror, Event::Apply(("a", 1)));
         take(&mut mirror, Event::Apply(("b", 1)));
         take(&mut mirror, Event::Apply(("a", 100)));
