@@ -42,11 +42,11 @@ pub struct Fold {
     streams: BTreeMap<String, Hls>,
     lives: Life,
     /// What was last told to the autoscaler.
-    last: Option<Told>,
+    last: Option<Reported>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Reported {
     demand: u64,
     egress_bits: u64,
 }
@@ -92,7 +92,7 @@ impl Fold {
             audience.demand = audience.demand.max(last.demand);
             audience.egress_bits_per_second = audience.egress_bits_per_second.max(last.egress_bits);
         }
-        self.last = Some(Told { demand: audience.demand, egress_bits: audience.egress_bits_per_second });
+        self.last = Some(Reported { demand: audience.demand, egress_bits: audience.egress_bits_per_second });
         Some(audience)
     }
 

@@ -36,8 +36,8 @@ pub(super) struct Hls {
     target_ms: u64,
     held: Held,
     reloads: Reloads,
-    /// What edges told in this round.
-    round: BTreeMap<Life, Told>,
+    /// What edges report in this round.
+    round: BTreeMap<Life, EdgeReport>,
 }
 
 #[derive(Debug)]
@@ -47,9 +47,9 @@ struct Segment {
     fetched: BTreeMap<Life, u64>,
 }
 
-/// What an edge told in this round.
+/// What an edge report in this round.
 #[derive(Debug)]
-struct Told {
+struct EdgeReport {
     heard_ms: u64,
     /// The last segment that it lists, and for how long.
     newest: Option<(u64, u64)>,
@@ -82,28 +82,28 @@ impl Hls {
             segment.fetched.insert(life, *count);
         }
         let newest = said.fetches.iter().map(|(msn, _, age_ms)| (*msn, *age_ms)).max();
-        let told = Told { heard_ms, newest, reloads: said.reloads, gone: said.state == "idle" };
-        self.round.insert(life, told);
+        let report = EdgeReport { heard_ms, newest, reloads: said.reloads, gone: said.state == "idle" };
+        self.round.insert(life, report);
     }
 
     /// Reads the count after everybody was heard who answered in this round. `silent` are the edges that should have
     /// answered: by life, None if they never did.
     pub(super) fn read(&mut self, silent: &[Option<Life>]) -> u64 {
         let round = std::mem::take(&mut self.round);
-        if !round.is_empty() && round.values().all(|told| told.gone) {
+        if !round.is_empty() && round.values().all(|report| report.gone) {
             self.segments.clear();
             self.held = Held { msn: self.held.msn, ..Held::default() };
             self.reloads = Reloads::default();
             return 0;
         }
-        let Some(asked_ms) = round.values().map(|told| told.heard_ms).min() else { return self.held.total };
+        let Some(asked_ms) = round.values().map(|report| report.heard_ms).min() else { return self.held.total };
         let mature_ms = self.target_ms().saturating_mul(MATURE_PERCENT) / 100;
         self.count(&round, silent, asked_ms, mature_ms);
         self.reloads.hear(asked_ms, mature_ms, &round, silent);
         self.reloads.at_most(self.held.total)
     }
 
-    fn count(&mut self, round: &BTreeMap<Life, Told>, silent: &[Option<Life>], asked_ms: u64, mature_ms: u64) {
+    fn count(&mut self, round: &BTreeMap<Life, EdgeReport>, silent: &[Option<Life>], asked_ms: u64, mature_ms: u64) {
         let Some((&msn, segment)) = self.readable(asked_ms, mature_ms) else { return };
         let age_ms = asked_ms.saturating_sub(segment.listed_ms);
         let is_final = age_ms > mature_ms + self.target_ms() + FINAL_AFTER_MS;
@@ -141,14 +141,20 @@ impl Hls {
     }
 }
 
-fn count(msn: u64, segment: &Segment, round: &BTreeMap<Life, Told>, silent: &[Option<Life>], before: &Held) -> Held {
+fn count(
+    msn: u64,
+    segment: &Segment,
+    round: &BTreeMap<Life, EdgeReport>,
+    silent: &[Option<Life>],
+    before: &Held,
+) -> Held {
     let mut total: u64 = segment.fetched.values().fold(0, |sum, count| sum.saturating_add(*count));
     let mut shares = BTreeMap::new();
     let mut behind = Vec::new();
-    for (life, told) in round {
+    for (life, report) in round {
         let fetched = segment.fetched.get(life).copied();
         // An edge whose list is not there yet has viewers who are not there yet.
-        if told.newest.is_none_or(|(newest, _)| newest < msn) {
+        if report.newest.is_none_or(|(newest, _)| newest < msn) {
             behind.push(Some(*life));
         } else {
             shares.insert(*life, fetched.unwrap_or(0));

@@ -9,7 +9,7 @@
 //! It says nothing while an edge is silent, or after one has gone until its viewers must have asked elsewhere, or while
 //! nothing new is listed: players may stop asking then, and watch again when the encoder is back.
 
-use super::{Life, Told};
+use super::{EdgeReport, Life};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ const CHANCE: u64 = 3;
 pub(super) struct Reloads {
     /// In the last round; None while it says nothing.
     now: Option<u64>,
-    /// Edges that told of the stream in the last round, or should have.
+    /// Edges that report of the stream in the last round, or should have.
     there: BTreeSet<Life>,
     /// When one of them was gone.
     gone_ms: Option<u64>,
@@ -52,7 +52,7 @@ impl Reloads {
         &mut self,
         asked_ms: u64,
         mature_ms: u64,
-        round: &BTreeMap<Life, Told>,
+        round: &BTreeMap<Life, EdgeReport>,
         silent: &[Option<Life>],
     ) {
         let there: BTreeSet<Life> = round.keys().copied().chain(silent.iter().copied().flatten()).collect();
@@ -61,9 +61,9 @@ impl Reloads {
         }
         self.there = there;
         let settled = self.gone_ms.is_none_or(|gone_ms| asked_ms.saturating_sub(gone_ms) > mature_ms);
-        let newest = round.values().filter_map(|told| told.newest).max();
+        let newest = round.values().filter_map(|report| report.newest).max();
         let newest = newest.filter(|(_, age_ms)| *age_ms <= mature_ms && settled && silent.is_empty());
-        let total = round.values().try_fold(0_u64, |sum, told| Some(sum.saturating_add(told.reloads?)));
+        let total = round.values().try_fold(0_u64, |sum, report| Some(sum.saturating_add(report.reloads?)));
         self.now = total.filter(|_| newest.is_some());
         if let Some(((newest, _), now)) = newest.zip(self.now) {
             let least = self.least.entry(newest).or_insert(now);
