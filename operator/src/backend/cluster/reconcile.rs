@@ -237,7 +237,7 @@ async fn refuse(
     memory: &mut Memory,
 ) -> Result<Duration, Error> {
     // What its Deployments have begun they go on with; beyond that nothing rolls that would need its turn.
-    let rolls = EventName::new(&key.name).is_ok_and(|name| observe::rolls(&context.cache.around(key), &name));
+    let rolls = EventName::new(&key.name).is_ok_and(|name| observe::rolls(&context.cache.children(key), &name));
     if !rolls {
         context.turns.give_back(key);
     }
@@ -261,7 +261,7 @@ async fn accepted(
         event,
         key,
         context,
-        around: context.cache.around(key),
+        children: context.cache.children(key),
         audience: context.rounds.borrow().events.get(&event.id()).cloned(),
         previous: previous.as_ref(),
         identity: Identity { uid: raw.metadata.uid.clone(), seed: keys::seed(&context.root, &event.id()) },

@@ -226,7 +226,7 @@ mod tests {
         let take = |news| cache.object(Kind::Service, news);
         watches.run(seen.map(Ok), None, seen::service, take).await;
         let gala = EventKey { namespace: "n".into(), name: "gala".into() };
-        assert!(cache.around(&gala).objects.is_empty());
+        assert!(cache.children(&gala).objects.is_empty());
         let told: Vec<_> = std::iter::from_fn(|| poked.try_recv().ok()).collect();
         assert_eq!(told, [gala.clone(), gala], "that it came and that it went");
         assert_eq!(*waiting.borrow(), 0);

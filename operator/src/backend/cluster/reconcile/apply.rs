@@ -2,7 +2,7 @@
 //! nothing adopted, nothing written twice.
 
 use crate::backend::cluster::reconcile::render::{Document, superfluous};
-use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::cache::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::backend::cluster::watch::seen::{self, Owner};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -118,11 +118,11 @@ impl Target<'_> {
     pub async fn strangers(
         &self,
         documents: &[Document],
-        around: &Surroundings,
+        children: &Children,
         applied: &Applied,
     ) -> Result<Vec<Stranger>, Error> {
         // Collected first: a stream that still holds the closure could not be sent to another thread.
-        let asked: Vec<_> = documents.iter().map(|document| self.stranger_of(document, around, applied)).collect();
+        let asked: Vec<_> = documents.iter().map(|document| self.stranger_of(document, children, applied)).collect();
         let found: Vec<_> = stream::iter(asked).buffered(SIDE_BY_SIDE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
@@ -130,11 +130,11 @@ impl Target<'_> {
     async fn stranger_of(
         &self,
         document: &Document,
-        around: &Surroundings,
+        children: &Children,
         applied: &Applied,
     ) -> Result<Option<Stranger>, Error> {
         let key = (document.kind, document.name.clone());
-        if let Some(known) = around.objects.get(&key) {
+        if let Some(known) = children.objects.get(&key) {
             return Ok(self.stranger(document, known.owner.as_ref()));
         }
         if applied.documents.contains_key(&key) {
@@ -168,17 +168,17 @@ impl Target<'_> {
         &self,
         documents: &[Document],
         held: &[Document],
-        around: &Surroundings,
+        children: &Children,
         applied: &mut Applied,
     ) -> Result<usize, Error> {
         let mut requests = 0;
         for step in 0..=Kind::Autoscaler.step() {
             let due: Vec<&Document> = documents
                 .iter()
-                .filter(|document| document.kind.step() == step && applied.is_due(document, around))
+                .filter(|document| document.kind.step() == step && applied.is_due(document, children))
                 .collect();
             requests += due.len();
-            let due: Vec<_> = due.into_iter().map(|document| self.apply_one(document, around)).collect();
+            let due: Vec<_> = due.into_iter().map(|document| self.apply_one(document, children)).collect();
             // All of them are finished even if one fails: half a step is done again otherwise, and may fail again.
             let done: Vec<_> = stream::iter(due).buffer_unordered(SIDE_BY_SIDE).collect().await;
             let mut failed = None;
@@ -193,7 +193,7 @@ impl Target<'_> {
             }
         }
         let wanted: Vec<Document> = documents.iter().chain(held).cloned().collect();
-        for (kind, name, uid) in superfluous(&wanted, around, self.uid) {
+        for (kind, name, uid) in superfluous(&wanted, children, self.uid) {
             requests += 1;
             self.delete(kind, &name, &uid).await?;
             applied.documents.remove(&(kind, name));
@@ -201,11 +201,11 @@ impl Target<'_> {
         Ok(requests)
     }
 
-    async fn apply_one(&self, document: &Document, around: &Surroundings) -> Result<((Kind, String), Mark), Error> {
+    async fn apply_one(&self, document: &Document, children: &Children) -> Result<((Kind, String), Mark), Error> {
         let key = (document.kind, document.name.clone());
         let mut value = document.value.clone();
         // An apply that carries a uid can only ever change that very object.
-        if let Some(known) = around.objects.get(&key) {
+        if let Some(known) = children.objects.get(&key) {
             value["metadata"]["uid"] = json!(known.uid);
         }
         let params = PatchParams::apply(MANAGER).force();
@@ -352,9 +352,9 @@ where
 
 impl Applied {
     /// Whether `document` is to be applied: it is another than last time, or somebody changed the object since.
-    fn is_due(&mut self, document: &Document, around: &Surroundings) -> bool {
+    fn is_due(&mut self, document: &Document, children: &Children) -> bool {
         let key = (document.kind, document.name.clone());
-        let (Some(mark), seen) = (self.documents.get_mut(&key), around.objects.get(&key)) else { return true };
+        let (Some(mark), seen) = (self.documents.get_mut(&key), children.objects.get(&key)) else { return true };
         if mark.hash != document.hash {
             return true;
         }

@@ -8,7 +8,7 @@ use crate::backend::cluster::reconcile::plan::{Decision, decide, name_taken};
 use crate::backend::cluster::reconcile::report::Writer;
 use crate::backend::cluster::rollout::scale;
 use crate::backend::cluster::rollout::tend::Look;
-use crate::backend::cluster::watch::cache::{EventKey, Surroundings};
+use crate::backend::cluster::watch::cache::{Children, EventKey};
 use crate::plan::{Images, Objection, Observed};
 use crate::render::Identity;
 use crate::validate::Event;
@@ -34,7 +34,7 @@ pub(super) struct Case<'a> {
     pub(super) event: &'a Event,
     pub(super) key: &'a EventKey,
     pub(super) context: &'a Context,
-    pub(super) around: Surroundings,
+    pub(super) children: Children,
     pub(super) audience: Option<EventAudience>,
     pub(super) previous: Option<&'a LiveEventStatus>,
     pub(super) identity: Identity,
@@ -52,15 +52,15 @@ pub(super) enum Obstacle {
 }
 
 impl Case<'_> {
-    /// What is so around the event.
+    /// What is known of the event.
     pub(super) fn snapshot(&self, memory: &Memory) -> Observed {
         let context = self.context;
-        let ingest = context.polls.said(self.key, observe::ingest_pod(&self.around));
+        let ingest = context.polls.said(self.key, observe::ingest_pod(&self.children));
         let told = Told {
             namespace: &self.key.namespace,
             name: &self.event.name,
             created: self.created(),
-            around: &self.around,
+            children: &self.children,
             audience: self.audience.as_ref(),
             scaling: &memory.scaling,
             images: Images {
@@ -96,12 +96,12 @@ impl Case<'_> {
     pub(super) fn decide(&self, seen: &mut Observed) -> Result<Decision, Error> {
         let once = |seen: &Observed| {
             let installation = &self.context.installation;
-            decide(self.event, seen, &self.around, &self.identity, installation, self.now).map_err(Error::Json)
+            decide(self.event, seen, &self.children, &self.identity, installation, self.now).map_err(Error::Json)
         };
         let decision = once(seen)?;
         let Some(images) = &mut seen.images else { return Ok(decision) };
         if images.in_use.as_ref().is_none_or(|in_use| *in_use == images.wanted) {
-            if !observe::rolls(&self.around, &self.event.name) {
+            if !observe::rolls(&self.children, &self.event.name) {
                 self.context.turns.give_back(self.key);
             }
             return Ok(decision);
@@ -133,7 +133,7 @@ impl Case<'_> {
         if seen.objections.iter().flatten().any(blocks) {
             return Ok(Obstacle::Objection);
         }
-        let found = self.target(&memory.uid).strangers(&decision.documents, &self.around, &memory.applied).await;
+        let found = self.target(&memory.uid).strangers(&decision.documents, &self.children, &memory.applied).await;
         let found = found.inspect_err(|_| self.context.metrics.failed("observe")).map_err(Error::Request)?;
         if found.is_empty() {
             return Ok(Obstacle::None);
@@ -167,15 +167,15 @@ impl Case<'_> {
             (false, false) => AT_REST,
         };
         target.create_secrets(&decision.objects.secrets, again, &mut memory.applied).await?;
-        target.apply(&decision.documents, &decision.held, &self.around, &mut memory.applied).await?;
+        target.apply(&decision.documents, &decision.held, &self.children, &mut memory.applied).await?;
         self.annotate(&target, decision).await?;
-        scale::scale(&target, self.event, &decision.plan, &self.around, self.context.installation.metrics).await?;
+        scale::scale(&target, self.event, &decision.plan, &self.children, self.context.installation.metrics).await?;
         let look = Look {
             target: &target,
             event: self.event,
             plan: &decision.plan,
             seen,
-            around: &self.around,
+            children: &self.children,
             audience: self.audience.as_ref(),
             zones: &self.context.zones,
             now: self.now,
@@ -194,7 +194,7 @@ impl Case<'_> {
     /// The hash of the configuration onto the ingest's pods: the kubelet then brings a changed ConfigMap at once.
     async fn annotate(&self, target: &Target<'_>, decision: &Decision) -> Result<(), apply::Error> {
         let wanted = &decision.objects.ingest_pod_annotations;
-        for pod in self.around.pods.values().filter(|pod| pod.role == labels::ROLE_INGEST && pod.lives()) {
+        for pod in self.children.pods.values().filter(|pod| pod.role == labels::ROLE_INGEST && pod.lives()) {
             if wanted.iter().any(|(key, text)| pod.annotations.get(key) != text.as_ref()) {
                 target.annotate_pod(&pod.name, wanted).await?;
             }

@@ -1,7 +1,7 @@
 //! `what the watches and the nodes told → Observed`. Pure: time is an argument.
 
 use crate::audience::EventAudience;
-use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::cache::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::backend::cluster::watch::seen::{AutoscalerSeen, DeploymentSeen, Detail, ObjectSeen, PodSeen, ServiceSeen};
 use crate::plan::{Audience, Autoscaler, Burst, EdgeSeen, EdgesSeen, Images, IngestSeen, Objection, Observed};
@@ -23,7 +23,7 @@ pub struct Told<'a> {
     /// When it was made.
     pub created: Timestamp,
     /// Its objects and pods.
-    pub around: &'a Surroundings,
+    pub children: &'a Children,
     /// What its ingest said last, and when.
     pub ingest: Option<(NodeStatus, Timestamp)>,
     /// Who watches.
@@ -54,7 +54,7 @@ pub fn observe(told: &Told<'_>, now: Timestamp) -> Observed {
             egress_bits_per_second: Some(audience.egress_bits_per_second),
         }),
         autoscaler: autoscaler(told),
-        burst: autoscaler_seen(told.around, told.name).and_then(|seen| Burst::read(seen.burst.as_deref()?, now)),
+        burst: autoscaler_seen(told.children, told.name).and_then(|seen| Burst::read(seen.burst.as_deref()?, now)),
         scaling: told.scaling.clone(),
         rules: Rules::default(),
         images: Some(told.images.clone()),
@@ -65,21 +65,21 @@ pub fn observe(told: &Told<'_>, now: Timestamp) -> Observed {
 
 /// The pod that is the ingest: of several, while one replaces the other, the newest that is ready.
 #[must_use]
-pub fn ingest_pod(around: &Surroundings) -> Option<&PodSeen> {
-    let pods = around.pods.values().filter(|pod| pod.role == labels::ROLE_INGEST && !pod.finished);
+pub fn ingest_pod(children: &Children) -> Option<&PodSeen> {
+    let pods = children.pods.values().filter(|pod| pod.role == labels::ROLE_INGEST && !pod.finished);
     pods.max_by_key(|pod| (!pod.ending, pod.ready, pod.created)).map(AsRef::as_ref)
 }
 
 /// The edges' Deployment, as far as it is known.
 #[must_use]
-pub fn edge_deployment<'a>(around: &'a Surroundings, name: &EventName) -> Option<&'a DeploymentSeen> {
-    deployment(around, &name.edge())
+pub fn edge_deployment<'a>(children: &'a Children, name: &EventName) -> Option<&'a DeploymentSeen> {
+    deployment(children, &name.edge())
 }
 
 /// A Deployment by name.
 #[must_use]
-pub fn deployment<'a>(around: &'a Surroundings, name: &str) -> Option<&'a DeploymentSeen> {
-    match &object(around, Kind::Deployment, name)?.detail {
+pub fn deployment<'a>(children: &'a Children, name: &str) -> Option<&'a DeploymentSeen> {
+    match &object(children, Kind::Deployment, name)?.detail {
         Detail::Deployment(seen) => Some(seen),
         Detail::Nothing | Detail::Service(_) | Detail::Autoscaler(_) => None,
     }
@@ -87,27 +87,27 @@ pub fn deployment<'a>(around: &'a Surroundings, name: &str) -> Option<&'a Deploy
 
 /// Whether a Deployment of the event still replaces pods by those of its newest template.
 #[must_use]
-pub fn rolls(around: &Surroundings, name: &EventName) -> bool {
-    let mut known = [name.ingest(), name.edge()].into_iter().filter_map(|name| deployment(around, &name));
+pub fn rolls(children: &Children, name: &EventName) -> bool {
+    let mut known = [name.ingest(), name.edge()].into_iter().filter_map(|name| deployment(children, &name));
     known.any(|known| !known.settled)
 }
 
 /// The autoscaler of the edges.
 #[must_use]
-pub fn autoscaler_seen<'a>(around: &'a Surroundings, name: &EventName) -> Option<&'a AutoscalerSeen> {
-    match &object(around, Kind::Autoscaler, &name.edge())?.detail {
+pub fn autoscaler_seen<'a>(children: &'a Children, name: &EventName) -> Option<&'a AutoscalerSeen> {
+    match &object(children, Kind::Autoscaler, &name.edge())?.detail {
         Detail::Autoscaler(seen) => Some(seen),
         Detail::Nothing | Detail::Service(_) | Detail::Deployment(_) => None,
     }
 }
 
-fn object<'a>(around: &'a Surroundings, kind: Kind, name: &str) -> Option<&'a ObjectSeen> {
-    around.objects.get(&(kind, name.to_owned())).map(AsRef::as_ref)
+fn object<'a>(children: &'a Children, kind: Kind, name: &str) -> Option<&'a ObjectSeen> {
+    children.objects.get(&(kind, name.to_owned())).map(AsRef::as_ref)
 }
 
 fn ingest(told: &Told<'_>, now: Timestamp) -> IngestSeen {
-    let service = service(told.around, &told.name.ingest());
-    let pod = ingest_pod(told.around);
+    let service = service(told.children, &told.name.ingest());
+    let pod = ingest_pod(told.children);
     let host = service.and_then(|service| host(service, told, &told.name.ingest(), ports::RTMP));
     IngestSeen {
         ready: pod.is_some_and(|pod| pod.ready && !pod.ending),
@@ -125,10 +125,10 @@ fn ingest(told: &Told<'_>, now: Timestamp) -> IngestSeen {
 }
 
 fn edges(told: &Told<'_>) -> Option<EdgesSeen> {
-    let deployment = edge_deployment(told.around, told.name);
-    let pods = told.around.pods.values().filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished);
+    let deployment = edge_deployment(told.children, told.name);
+    let pods = told.children.pods.values().filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished);
     let url = |scheme: &str, default: u16, name: &str, port: u16| {
-        let (host, port) = host(service(told.around, name)?, told, name, port)?;
+        let (host, port) = host(service(told.children, name)?, told, name, port)?;
         Some(if port == default { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
     };
     Some(EdgesSeen {
@@ -152,8 +152,8 @@ fn edge(pod: &PodSeen) -> EdgeSeen {
     }
 }
 
-fn service<'a>(around: &'a Surroundings, name: &str) -> Option<&'a ServiceSeen> {
-    match &object(around, Kind::Service, name)?.detail {
+fn service<'a>(children: &'a Children, name: &str) -> Option<&'a ServiceSeen> {
+    match &object(children, Kind::Service, name)?.detail {
         Detail::Service(seen) => Some(seen),
         Detail::Nothing | Detail::Deployment(_) | Detail::Autoscaler(_) => None,
     }
@@ -165,7 +165,7 @@ fn host(service: &ServiceSeen, told: &Told<'_>, name: &str, port: u16) -> Option
     match service.kind.as_str() {
         "LoadBalancer" => service.external.clone().map(|host| (host, port)),
         "NodePort" => {
-            let node = told.around.pods.values().find_map(|pod| pod.host_ip.clone().filter(|_| pod.ready))?;
+            let node = told.children.pods.values().find_map(|pod| pod.host_ip.clone().filter(|_| pod.ready))?;
             Some((node, service.node_port?))
         }
         _ => Some((format!("{name}.{}.svc", told.namespace), port)),
@@ -193,7 +193,7 @@ fn autoscaler(told: &Told<'_>) -> Option<Autoscaler> {
             Some(Autoscaler { active: true, reason: "Operator".into(), message: String::new(), at_maximum: false })
         }
         Metrics::ApiService | Metrics::External => {
-            let seen = autoscaler_seen(told.around, told.name);
+            let seen = autoscaler_seen(told.children, told.name);
             let said = seen.and_then(|seen| Some((seen.at_maximum, seen.active.clone()?)));
             match (said, &told.metrics_problem) {
                 // Somebody else's server may pass requests on: who gets numbers has no problem.

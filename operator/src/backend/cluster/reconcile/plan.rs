@@ -2,7 +2,7 @@
 
 use crate::backend::cluster::reconcile::observe;
 use crate::backend::cluster::reconcile::render::{Document, documents};
-use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::cache::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::plan::{Objection, Observed, Plan, plan};
 use crate::render::{Identity, Installation, Objects, render};
@@ -32,7 +32,7 @@ pub struct Decision {
 pub fn decide(
     event: &Event,
     seen: &Observed,
-    around: &Surroundings,
+    children: &Children,
     identity: &Identity,
     installation: &Installation,
     now: Timestamp,
@@ -40,7 +40,7 @@ pub fn decide(
     let mut plan = plan(event, seen, now);
     let objects = render(event, &plan, identity, installation);
     let waits = |document: &Document| {
-        let known = observe::deployment(around, &document.name).and_then(|known| known.template.as_deref());
+        let known = observe::deployment(children, &document.name).and_then(|known| known.template.as_deref());
         document.kind == Kind::Deployment
             && document.name == event.name.ingest()
             && known.is_some_and(|known| Some(known) != document.template())

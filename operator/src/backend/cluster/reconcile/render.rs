@@ -1,6 +1,6 @@
 //! `Objects → documents`: what is applied, with the hash by which a change of ours is known. Pure.
 
-use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::cache::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::backend::cluster::watch::seen::TEMPLATE_HASH;
 use crate::render::Objects;
@@ -48,8 +48,8 @@ impl Document {
 
 /// What is said of objects that are there and should not be: made for the event, and no longer wanted.
 #[must_use]
-pub fn superfluous(wanted: &[Document], around: &Surroundings, uid: &str) -> Vec<(Kind, String, String)> {
-    let ours = around
+pub fn superfluous(wanted: &[Document], children: &Children, uid: &str) -> Vec<(Kind, String, String)> {
+    let ours = children
         .objects
         .iter()
         .filter(|(_, object)| !object.ending && object.owner.as_ref().is_some_and(|owner| owner.uid == uid));

@@ -2,7 +2,7 @@
 
 use crate::backend::cluster::reconcile::apply::{Error, Target};
 use crate::backend::cluster::reconcile::observe;
-use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::cache::Children;
 use crate::plan::Plan;
 use crate::render::Metrics;
 use crate::validate::Event;
@@ -15,10 +15,10 @@ pub async fn scale(
     target: &Target<'_>,
     event: &Event,
     plan: &Plan,
-    around: &Surroundings,
+    children: &Children,
     metrics: Metrics,
 ) -> Result<(), Error> {
-    let Some(deployment) = observe::edge_deployment(around, &event.name) else { return Ok(()) };
+    let Some(deployment) = observe::edge_deployment(children, &event.name) else { return Ok(()) };
     match wanted(deployment.replicas, plan, metrics) {
         Some(Wanted::Exactly(replicas)) => target.scale(&event.name.edge(), replicas).await,
         Some(Wanted::AtLeast(replicas)) => target.raise(&event.name.edge(), replicas).await,

@@ -6,7 +6,7 @@ use crate::audience::EventAudience;
 use crate::backend::cluster::news::News;
 use crate::backend::cluster::reconcile::apply::{Error, Target};
 use crate::backend::cluster::reconcile::observe::autoscaler_seen;
-use crate::backend::cluster::watch::cache::Surroundings;
+use crate::backend::cluster::watch::cache::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::backend::cluster::watch::seen::PodSeen;
 use crate::backend::cluster::watch::zones::Zones;
@@ -39,7 +39,7 @@ pub struct Look<'a> {
     /// What that was decided from.
     pub seen: &'a Observed,
     /// Its objects and pods.
-    pub around: &'a Surroundings,
+    pub children: &'a Children,
     /// Who watches, edge by edge.
     pub audience: Option<&'a EventAudience>,
     /// Where nodes are.
@@ -73,7 +73,7 @@ impl Look<'_> {
 
     /// Recorded at the autoscaler; the next look raises its minimum and scales.
     async fn burst(&self, memory: &mut Memory, told: &mut Vec<News>) -> Result<(), Error> {
-        let Some(known) = autoscaler_seen(self.around, &self.event.name) else { return Ok(()) };
+        let Some(known) = autoscaler_seen(self.children, &self.event.name) else { return Ok(()) };
         let known = known.burst.as_deref().and_then(|text| Burst::read(text, self.now));
         let (Some(audience), Some(loads)) = (self.audience, &self.plan.scaling.loads) else { return Ok(()) };
         let edges = self.seen.edges.iter().flat_map(|edges| &edges.nodes);
@@ -166,7 +166,7 @@ impl Look<'_> {
 
     /// Pods that wait in the kubelet's back-off though their container had worked.
     async fn crashed(&self, memory: &mut Memory, told: &mut Vec<News>) -> Result<(), Error> {
-        let pods = self.around.pods.values().filter(|pod| !pod.finished);
+        let pods = self.children.pods.values().filter(|pod| !pod.finished);
         let crashes: Vec<repair::Crash<'_>> = pods
             .map(|pod| repair::Crash {
                 uid: &pod.uid,
@@ -188,7 +188,7 @@ impl Look<'_> {
     }
 
     async fn replace(&self, uid: &str, reason: &str, because: &str, told: &mut Vec<News>) -> Result<(), Error> {
-        let Some(pod) = self.around.pods.values().find(|pod| pod.uid == uid) else { return Ok(()) };
+        let Some(pod) = self.children.pods.values().find(|pod| pod.uid == uid) else { return Ok(()) };
         self.target.delete_pod(&pod.name, uid).await?;
         let note = format!("{} is deleted, so that another takes its place: {because}", pod.name);
         told.push(News { warning: true, reason: reason.into(), note });
@@ -196,7 +196,7 @@ impl Look<'_> {
     }
 
     fn edges(&self) -> impl Iterator<Item = &PodSeen> {
-        self.around.pods.values().map(AsRef::as_ref).filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished)
+        self.children.pods.values().map(AsRef::as_ref).filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished)
     }
 }
 

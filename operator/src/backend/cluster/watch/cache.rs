@@ -20,9 +20,9 @@ impl std::fmt::Display for EventKey {
     }
 }
 
-/// Everything around one event, at one moment.
+/// The objects and pods of one event, at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct Children {
     /// Its objects.
     pub objects: BTreeMap<(Kind, String), Arc<ObjectSeen>>,
     /// Its pods, by name.
@@ -61,10 +61,10 @@ impl Cache {
         take_in(&mut lock(&self.pods), news)
     }
 
-    /// What is around `key`.
+    /// The objects and pods of `key`.
     #[must_use]
-    pub fn around(&self, key: &EventKey) -> Surroundings {
-        let mut found = Surroundings::default();
+    pub fn children(&self, key: &EventKey) -> Children {
+        let mut found = Children::default();
         for (kind, shelf) in lock(&self.objects).iter() {
             let all = shelf.get(key).into_iter().flatten();
             found.objects.extend(all.map(|(name, object)| ((*kind, name.clone()), Arc::clone(object))));
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(true))), vec![gala.clone()]);
         assert_eq!(cache.pod(News::Gone("a".into(), "p".into())), vec![gala.clone()]);
         assert_eq!(cache.pod(News::Gone("a".into(), "p".into())), vec![]);
-        assert!(cache.around(&gala).pods.is_empty());
+        assert!(cache.children(&gala).pods.is_empty());
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         cache.pod(News::Is(elsewhere.clone(), "p".into(), pod(true)));
         let moved = cache.pod(News::Is(other.clone(), "p".into(), pod(true)));
         assert_eq!(moved, vec![gala.clone(), other.clone()], "both are looked at");
-        let names = |key: &EventKey| cache.around(key).pods.into_keys().collect::<Vec<_>>();
+        let names = |key: &EventKey| cache.children(key).pods.into_keys().collect::<Vec<_>>();
         assert_eq!((names(&gala), names(&other)), (vec!["q".to_owned()], vec!["p".to_owned()]));
         assert_eq!(names(&elsewhere), ["p"], "of another namespace");
         assert_eq!(cache.pod(News::Is(gala.clone(), "p".into(), pod(true))), vec![other.clone(), gala.clone()]);
@@ -172,7 +172,7 @@ mod tests {
         }
         let left = HashSet::from([(here.clone(), "q".to_owned())]);
         assert_eq!(cache.pod(News::Only(Some("a".into()), left)), vec![here.clone()]);
-        assert_eq!(cache.around(&here).pods.keys().collect::<Vec<_>>(), ["q"]);
-        assert_eq!(cache.around(&there).pods.len(), 2);
+        assert_eq!(cache.children(&here).pods.keys().collect::<Vec<_>>(), ["q"]);
+        assert_eq!(cache.children(&there).pods.len(), 2);
     }
 }

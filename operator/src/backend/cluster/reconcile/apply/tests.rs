@@ -12,7 +12,7 @@ fn document(hash: &str) -> Document {
     Document { kind: Kind::Service, name: "gala-edge".into(), value: json!({"metadata": {}}), hash: hash.into() }
 }
 
-fn around(version: &str, print: u64) -> Surroundings {
+fn children(version: &str, print: u64) -> Children {
     let object = ObjectSeen {
         uid: "s".into(),
         owner: Some(Owner { kind: "LiveEvent".into(), name: "gala".into(), uid: "u".into() }),
@@ -22,7 +22,7 @@ fn around(version: &str, print: u64) -> Surroundings {
         detail: Detail::Nothing,
     };
     let key = (Kind::Service, "gala-edge".to_owned());
-    Surroundings { objects: [(key, Arc::new(object))].into(), ..Surroundings::default() }
+    Children { objects: [(key, Arc::new(object))].into(), ..Children::default() }
 }
 
 fn applied(hash: &str, version: &str) -> Applied {
@@ -33,24 +33,24 @@ fn applied(hash: &str, version: &str) -> Applied {
 #[test]
 fn what_is_as_it_was_left_is_not_applied_again() {
     let mut applied = applied("h", "7");
-    assert!(!applied.is_due(&document("h"), &around("7", 1)));
-    assert!(!applied.is_due(&document("h"), &around("8", 1)), "only its status moved");
-    assert!(applied.is_due(&document("h"), &around("9", 2)), "somebody edited it");
-    assert!(applied.is_due(&document("other"), &around("7", 1)), "we want another");
-    assert!(applied.is_due(&document("h"), &Surroundings::default()), "somebody deleted it");
+    assert!(!applied.is_due(&document("h"), &children("7", 1)));
+    assert!(!applied.is_due(&document("h"), &children("8", 1)), "only its status moved");
+    assert!(applied.is_due(&document("h"), &children("9", 2)), "somebody edited it");
+    assert!(applied.is_due(&document("other"), &children("7", 1)), "we want another");
+    assert!(applied.is_due(&document("h"), &Children::default()), "somebody deleted it");
 }
 
 #[test]
 fn after_a_restart_everything_is_applied_once() {
-    assert!(Applied::default().is_due(&document("h"), &around("7", 1)));
+    assert!(Applied::default().is_due(&document("h"), &children("7", 1)));
 }
 
 #[test]
 fn what_no_longer_belongs_to_the_event_goes_and_what_never_did_stays() {
-    let around = around("7", 1);
-    assert_eq!(superfluous(&[], &around, "u").len(), 1);
-    assert_eq!(superfluous(&[document("h")], &around, "u"), vec![]);
-    assert_eq!(superfluous(&[], &around, "somebody else"), vec![]);
+    let children = children("7", 1);
+    assert_eq!(superfluous(&[], &children, "u").len(), 1);
+    assert_eq!(superfluous(&[document("h")], &children, "u"), vec![]);
+    assert_eq!(superfluous(&[], &children, "somebody else"), vec![]);
 }
 
 /// An API server with one Deployment: what its `/scale` says at each question, and what is written to it. A write over a

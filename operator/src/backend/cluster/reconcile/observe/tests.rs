@@ -28,12 +28,12 @@ fn object(detail: Detail) -> Arc<ObjectSeen> {
     Arc::new(ObjectSeen { uid: "o".into(), owner: None, version: "1".into(), print: 0, ending: false, detail })
 }
 
-fn told<'a>(name: &'a EventName, around: &'a Surroundings) -> Told<'a> {
+fn told<'a>(name: &'a EventName, children: &'a Children) -> Told<'a> {
     Told {
         namespace: "halls",
         name,
         created: at(0),
-        around,
+        children,
         ingest: None,
         audience: None,
         scaling: &NOTHING,
@@ -49,15 +49,15 @@ fn told<'a>(name: &'a EventName, around: &'a Surroundings) -> Told<'a> {
 fn while_one_ingest_replaces_the_other_the_newest_that_is_ready_counts() {
     for (new_is_ready, current) in [(false, "old"), (true, "new")] {
         let pods = [pod("old", "ingest", true, 1), pod("new", "ingest", new_is_ready, 9)].into();
-        let around = Surroundings { pods, ..Surroundings::default() };
-        assert_eq!(ingest_pod(&around).unwrap().name, current);
+        let children = Children { pods, ..Children::default() };
+        assert_eq!(ingest_pod(&children).unwrap().name, current);
     }
 }
 
 #[test]
 fn an_ingest_that_was_never_there_is_not_ready_since_the_event_is() {
-    let (name, around) = (EventName::new("gala").unwrap(), Surroundings::default());
-    let seen = observe(&told(&name, &around), at(50));
+    let (name, children) = (EventName::new("gala").unwrap(), Children::default());
+    let seen = observe(&told(&name, &children), at(50));
     assert_eq!(seen.ingest.unwrap().not_ready_since, Some(at(0)));
     assert_eq!(seen.edges, None, "edges of which nothing is known are not zero edges");
 }
@@ -75,9 +75,9 @@ fn addresses_are_those_that_the_type_of_the_service_gives() {
         (ServiceSeen { kind: "NodePort".into(), external: None, node_port: Some(30_001) }, Some("192.0.2.1:30001")),
     ];
     for (service, address) in table {
-        let mut around = Surroundings { pods: [pod("i", "ingest", true, 1)].into(), ..Default::default() };
-        around.objects.insert((Kind::Service, "gala-ingest".into()), object(Detail::Service(service)));
-        let seen = observe(&told(&name, &around), at(50)).ingest.unwrap();
+        let mut children = Children { pods: [pod("i", "ingest", true, 1)].into(), ..Default::default() };
+        children.objects.insert((Kind::Service, "gala-ingest".into()), object(Detail::Service(service)));
+        let seen = observe(&told(&name, &children), at(50)).ingest.unwrap();
         assert_eq!(seen.address.as_deref(), address);
     }
 }
@@ -85,11 +85,11 @@ fn addresses_are_those_that_the_type_of_the_service_gives() {
 #[test]
 fn edges_are_pods_with_a_relay_address_and_their_deployments_wish() {
     let name = EventName::new("gala").unwrap();
-    let mut around =
-        Surroundings { pods: [pod("e", "edge", true, 1), pod("i", "ingest", true, 1)].into(), ..Default::default() };
+    let mut children =
+        Children { pods: [pod("e", "edge", true, 1), pod("i", "ingest", true, 1)].into(), ..Default::default() };
     let three = DeploymentSeen { replicas: 3, settled: true, template: None };
-    around.objects.insert((Kind::Deployment, "gala-edge".into()), object(Detail::Deployment(three)));
-    let edges = observe(&told(&name, &around), at(50)).edges.unwrap();
+    children.objects.insert((Kind::Deployment, "gala-edge".into()), object(Detail::Deployment(three)));
+    let edges = observe(&told(&name, &children), at(50)).edges.unwrap();
     assert_eq!((edges.desired, edges.nodes.len()), (3, 1));
     assert_eq!(edges.nodes[0].relay, Some("10.0.0.1:1936".parse().unwrap()));
 }
@@ -109,10 +109,10 @@ fn a_foreign_metrics_api_is_a_problem_unless_the_autoscaler_gets_numbers_from_it
             (taken.clone(), failing.clone(), Some((false, "MetricsApiTaken"))),
             (taken.clone(), active.clone(), Some((true, "ValidMetricFound"))),
         ] {
-            let mut around = Surroundings::default();
+            let mut children = Children::default();
             let seen = AutoscalerSeen { active: said, ..AutoscalerSeen::default() };
-            around.objects.insert((Kind::Autoscaler, "gala-edge".into()), object(Detail::Autoscaler(seen)));
-            let told = Told { metrics, metrics_problem: problem, ..told(&name, &around) };
+            children.objects.insert((Kind::Autoscaler, "gala-edge".into()), object(Detail::Autoscaler(seen)));
+            let told = Told { metrics, metrics_problem: problem, ..told(&name, &children) };
             let found = observe(&told, at(50)).autoscaler;
             assert_eq!(found.as_ref().map(|found| (found.active, found.reason.as_str())), expected);
         }
