@@ -3,7 +3,7 @@
 use super::{AT_REST, Context, Error, IN_TROUBLE, Memory, until};
 use crate::audience::EventAudience;
 use crate::backend::cluster::reconcile::apply::{self, Stranger, Target};
-use crate::backend::cluster::reconcile::observe::{self, Told};
+use crate::backend::cluster::reconcile::observe::{self, Known};
 use crate::backend::cluster::reconcile::plan::{Decision, decide, name_taken};
 use crate::backend::cluster::reconcile::report::Writer;
 use crate::backend::cluster::rollout::scale;
@@ -56,7 +56,7 @@ impl Case<'_> {
     pub(super) fn snapshot(&self, memory: &Memory) -> Observed {
         let context = self.context;
         let ingest = context.polls.said(self.key, observe::ingest_pod(&self.children));
-        let told = Told {
+        let known = Known {
             namespace: &self.key.namespace,
             name: &self.event.name,
             created: self.created(),
@@ -74,7 +74,7 @@ impl Case<'_> {
             metrics: context.installation.metrics,
             metrics_problem: context.metrics_problem.borrow().clone(),
         };
-        observe::observe(&told, self.now)
+        observe::observe(&known, self.now)
     }
 
     fn created(&self) -> Timestamp {
@@ -184,7 +184,7 @@ impl Case<'_> {
         let tended = look.tend(&mut memory.tending, &mut told).await;
         let writer =
             Writer { client: &self.context.client, recorder: &self.context.recorder, key: self.key, uid: &uid };
-        for news in &told {
+        for news in &known {
             writer.tell(news).await;
         }
         tended?;
@@ -215,7 +215,7 @@ fn mismatch(said: &NodeStatus, identity: &Identity) -> Option<Objection> {
     })
 }
 
-/// Whether objects that are not ours are worth waiting for, at this age of the event, before people are told.
+/// Whether objects that are not ours are worth waiting for, at this age of the event, before people are known.
 fn will_go(found: &[Stranger], age: SignedDuration) -> bool {
     age < LEFTOVER_AGE_MAX && found.iter().any(|stranger| matches!(stranger, Stranger::Leftover { .. }))
 }

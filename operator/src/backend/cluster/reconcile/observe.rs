@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 
 /// What is known of an event beside its spec.
 #[derive(Clone, Debug)]
-pub struct Told<'a> {
+pub struct Known<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// Its name.
@@ -44,22 +44,22 @@ pub struct Told<'a> {
 
 /// The snapshot that a plan is made from.
 #[must_use]
-pub fn observe(told: &Told<'_>, now: Timestamp) -> Observed {
+pub fn observe(known: &Known<'_>, now: Timestamp) -> Observed {
     Observed {
-        ingest: Some(ingest(told, now)),
-        edges: edges(told),
-        audience: told.audience.map(|audience| Audience {
+        ingest: Some(ingest(known, now)),
+        edges: edges(known),
+        audience: known.audience.map(|audience| Audience {
             viewers: audience.viewers,
             refused: audience.refused,
             egress_bits_per_second: Some(audience.egress_bits_per_second),
         }),
-        autoscaler: autoscaler(told),
-        burst: autoscaler_seen(told.children, told.name).and_then(|seen| Burst::read(seen.burst.as_deref()?, now)),
-        scaling: told.scaling.clone(),
+        autoscaler: autoscaler(known),
+        burst: autoscaler_seen(known.children, known.name).and_then(|seen| Burst::read(seen.burst.as_deref()?, now)),
+        scaling: known.scaling.clone(),
         rules: Rules::default(),
-        images: Some(told.images.clone()),
-        objections: Some(told.objections.clone()),
-        deleting: told.deleting,
+        images: Some(known.images.clone()),
+        objections: Some(known.objections.clone()),
+        deleting: known.deleting,
     }
 }
 
@@ -105,37 +105,37 @@ fn object<'a>(children: &'a Children, kind: Kind, name: &str) -> Option<&'a Obje
     children.objects.get(&(kind, name.to_owned())).map(AsRef::as_ref)
 }
 
-fn ingest(told: &Told<'_>, now: Timestamp) -> IngestSeen {
-    let service = service(told.children, &told.name.ingest());
-    let pod = ingest_pod(told.children);
-    let host = service.and_then(|service| host(service, told, &told.name.ingest(), ports::RTMP));
+fn ingest(known: &Known<'_>, now: Timestamp) -> IngestSeen {
+    let service = service(known.children, &known.name.ingest());
+    let pod = ingest_pod(known.children);
+    let host = service.and_then(|service| host(service, known, &known.name.ingest(), ports::RTMP));
     IngestSeen {
         ready: pod.is_some_and(|pod| pod.ready && !pod.ending),
         not_ready_since: match pod {
             Some(pod) if pod.ready => None,
             Some(pod) => pod.since.or(pod.created).or(Some(now)),
-            None => Some(told.created),
+            None => Some(known.created),
         },
         detail: pod.and_then(|pod| pod.detail.clone()),
         address: host.map(|(host, port)| format!("{host}:{port}")),
-        status: told.ingest.as_ref().map(|(status, _)| status.clone()),
-        heard: told.ingest.as_ref().map(|(_, at)| *at),
+        status: known.ingest.as_ref().map(|(status, _)| status.clone()),
+        heard: known.ingest.as_ref().map(|(_, at)| *at),
         process: None,
     }
 }
 
-fn edges(told: &Told<'_>) -> Option<EdgesSeen> {
-    let deployment = edge_deployment(told.children, told.name);
-    let pods = told.children.pods.values().filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished);
+fn edges(known: &Known<'_>) -> Option<EdgesSeen> {
+    let deployment = edge_deployment(known.children, known.name);
+    let pods = known.children.pods.values().filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished);
     let url = |scheme: &str, default: u16, name: &str, port: u16| {
-        let (host, port) = host(service(told.children, name)?, told, name, port)?;
+        let (host, port) = host(service(known.children, name)?, known, name, port)?;
         Some(if port == default { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
     };
     Some(EdgesSeen {
         desired: deployment?.replicas,
         nodes: pods.map(|pod| edge(pod)).collect(),
-        http: url("http", 80, &told.name.edge(), 80),
-        rtmp: url("rtmp", ports::RTMP, &told.name.edge_rtmp(), ports::RTMP),
+        http: url("http", 80, &known.name.edge(), 80),
+        rtmp: url("rtmp", ports::RTMP, &known.name.edge_rtmp(), ports::RTMP),
     })
 }
 
@@ -161,41 +161,41 @@ fn service<'a>(children: &'a Children, name: &str) -> Option<&'a ServiceSeen> {
 
 /// Where a Service is reached: at its load balancer, at a node, or by its name inside the cluster. None while a load
 /// balancer has no address.
-fn host(service: &ServiceSeen, told: &Told<'_>, name: &str, port: u16) -> Option<(String, u16)> {
+fn host(service: &ServiceSeen, known: &Known<'_>, name: &str, port: u16) -> Option<(String, u16)> {
     match service.kind.as_str() {
         "LoadBalancer" => service.external.clone().map(|host| (host, port)),
         "NodePort" => {
-            let node = told.children.pods.values().find_map(|pod| pod.host_ip.clone().filter(|_| pod.ready))?;
+            let node = known.children.pods.values().find_map(|pod| pod.host_ip.clone().filter(|_| pod.ready))?;
             Some((node, service.node_port?))
         }
-        _ => Some((format!("{name}.{}.svc", told.namespace), port)),
+        _ => Some((format!("{name}.{}.svc", known.namespace), port)),
     }
 }
 
-fn autoscaler(told: &Told<'_>) -> Option<Autoscaler> {
+fn autoscaler(known: &Known<'_>) -> Option<Autoscaler> {
     let inactive = |reason: &str, message: &str| Autoscaler {
         active: false,
         reason: reason.into(),
         message: message.into(),
         at_maximum: false,
     };
-    match told.metrics {
+    match known.metrics {
         Metrics::Keda => Some(Autoscaler {
             active: true,
             reason: "Keda".into(),
             message: "KEDA scales; ask its ScaledObject".into(),
             at_maximum: false,
         }),
-        Metrics::Operator if told.audience.is_none() => {
+        Metrics::Operator if known.audience.is_none() => {
             Some(inactive("NoSamples", "the edges have not been counted yet; is metrics-api running?"))
         }
         Metrics::Operator => {
             Some(Autoscaler { active: true, reason: "Operator".into(), message: String::new(), at_maximum: false })
         }
         Metrics::ApiService | Metrics::External => {
-            let seen = autoscaler_seen(told.children, told.name);
+            let seen = autoscaler_seen(known.children, known.name);
             let said = seen.and_then(|seen| Some((seen.at_maximum, seen.active.clone()?)));
-            match (said, &told.metrics_problem) {
+            match (said, &known.metrics_problem) {
                 // Somebody else's server may pass requests on: who gets numbers has no problem.
                 (None | Some((_, (false, ..))), Some((reason, message))) => Some(inactive(reason, message)),
                 (said, _) => said.map(|(at_maximum, (active, reason, message))| Autoscaler {
