@@ -75,7 +75,7 @@ struct Mark {
 
 /// An object that has a name of ours and is not ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stranger {
+pub enum NameConflict {
     /// It belongs to an event of the same name that was deleted, and will be gone in a moment.
     Leftover {
         /// Its kind.
@@ -115,27 +115,28 @@ impl Target<'_> {
     ///
     /// # Errors
     /// When a question is not answered.
-    pub async fn strangers(
+    pub async fn name_conflicts(
         &self,
         documents: &[Document],
         children: &Children,
         applied: &Applied,
-    ) -> Result<Vec<Stranger>, Error> {
+    ) -> Result<Vec<NameConflict>, Error> {
         // Collected first: a stream that still holds the closure could not be sent to another thread.
-        let asked: Vec<_> = documents.iter().map(|document| self.stranger_of(document, children, applied)).collect();
+        let asked: Vec<_> =
+            documents.iter().map(|document| self.name_conflict_of(document, children, applied)).collect();
         let found: Vec<_> = stream::iter(asked).buffered(SIDE_BY_SIDE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn stranger_of(
+    async fn name_conflict_of(
         &self,
         document: &Document,
         children: &Children,
         applied: &Applied,
-    ) -> Result<Option<Stranger>, Error> {
+    ) -> Result<Option<NameConflict>, Error> {
         let key = (document.kind, document.name.clone());
         if let Some(known) = children.objects.get(&key) {
-            return Ok(self.stranger(document, known.owner.as_ref()));
+            return Ok(self.name_conflict(document, known.owner.as_ref()));
         }
         if applied.documents.contains_key(&key) {
             return Ok(None);
@@ -146,17 +147,17 @@ impl Target<'_> {
         };
         let owners = found.metadata.owner_references.iter().flatten();
         let owner = owners.filter(|owner| owner.controller == Some(true)).map(Owner::from).next();
-        Ok(self.stranger(document, owner.as_ref()))
+        Ok(self.name_conflict(document, owner.as_ref()))
     }
 
-    fn stranger(&self, document: &Document, owner: Option<&Owner>) -> Option<Stranger> {
+    fn name_conflict(&self, document: &Document, owner: Option<&Owner>) -> Option<NameConflict> {
         let (kind, name) = (document.kind, document.name.clone());
         match owner {
             Some(owner) if owner.uid == self.uid => None,
             Some(owner) if owner.kind == "LiveEvent" && owner.name == self.event => {
-                Some(Stranger::Leftover { kind, name })
+                Some(NameConflict::Leftover { kind, name })
             }
-            Some(_) | None => Some(Stranger::Foreign { kind, name }),
+            Some(_) | None => Some(NameConflict::Foreign { kind, name }),
         }
     }
 

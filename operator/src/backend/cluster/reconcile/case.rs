@@ -2,7 +2,7 @@
 
 use super::{AT_REST, Context, Error, IN_TROUBLE, Memory, until};
 use crate::audience::EventAudience;
-use crate::backend::cluster::reconcile::apply::{self, Stranger, Target};
+use crate::backend::cluster::reconcile::apply::{self, NameConflict, Target};
 use crate::backend::cluster::reconcile::observe::{self, Known};
 use crate::backend::cluster::reconcile::plan::{Decision, decide, name_taken};
 use crate::backend::cluster::reconcile::report::Writer;
@@ -133,7 +133,7 @@ impl Case<'_> {
         if seen.objections.iter().flatten().any(blocks) {
             return Ok(Obstacle::Objection);
         }
-        let found = self.target(&memory.uid).strangers(&decision.documents, &self.children, &memory.applied).await;
+        let found = self.target(&memory.uid).name_conflicts(&decision.documents, &self.children, &memory.applied).await;
         let found = found.inspect_err(|_| self.context.metrics.failed("observe")).map_err(Error::Request)?;
         if found.is_empty() {
             return Ok(Obstacle::None);
@@ -216,19 +216,19 @@ fn mismatch(said: &NodeStatus, identity: &Identity) -> Option<Objection> {
 }
 
 /// Whether objects that are not ours are worth waiting for, at this age of the event, before people are known.
-fn will_go(found: &[Stranger], age: SignedDuration) -> bool {
-    age < LEFTOVER_AGE_MAX && found.iter().any(|stranger| matches!(stranger, Stranger::Leftover { .. }))
+fn will_go(found: &[NameConflict], age: SignedDuration) -> bool {
+    age < LEFTOVER_AGE_MAX && found.iter().any(|conflict| matches!(conflict, NameConflict::Leftover { .. }))
 }
 
-fn not_ours(stranger: &Stranger) -> Objection {
-    let message = match stranger {
-        Stranger::Foreign { kind, name } => {
+fn not_ours(conflict: &NameConflict) -> Objection {
+    let message = match conflict {
+        NameConflict::Foreign { kind, name } => {
             let kind = kind.resource().kind;
             format!(
                 "there is a {kind} {name} that does not belong to this event: delete or rename it, or rename the event"
             )
         }
-        Stranger::Leftover { kind, name } => {
+        NameConflict::Leftover { kind, name } => {
             let kind = kind.resource().kind;
             format!(
                 "the {kind} {name} of a deleted event of this name is still there: delete it; if it does not go then, its \
@@ -251,15 +251,15 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_deleted_event_is_waited_for_and_named_if_it_stays() {
-        let leftover = Stranger::Leftover { kind: Kind::Service, name: "gala-edge".into() };
-        let foreign = Stranger::Foreign { kind: Kind::ConfigMap, name: "gala-node".into() };
+        let leftover = NameConflict::Leftover { kind: Kind::Service, name: "gala-edge".into() };
+        let foreign = NameConflict::Foreign { kind: Kind::ConfigMap, name: "gala-node".into() };
         let young = SignedDuration::from_secs(59);
         assert!(will_go(&[foreign.clone(), leftover.clone()], young));
         assert!(!will_go(std::slice::from_ref(&foreign), young), "it would wait for ever");
         assert!(!will_go(std::slice::from_ref(&leftover), LEFTOVER_AGE_MAX));
-        for (stranger, words) in [(leftover, "Service gala-edge of a deleted event"), (foreign, "ConfigMap gala-node")]
+        for (conflict, words) in [(leftover, "Service gala-edge of a deleted event"), (foreign, "ConfigMap gala-node")]
         {
-            let objection = not_ours(&stranger);
+            let objection = not_ours(&conflict);
             assert!(blocks(&objection) && objection.message.contains(words), "{}", objection.message);
         }
     }
