@@ -31,7 +31,7 @@ use metrics::Metrics;
 use nodes::ask::{self, Asked};
 use nodes::poll;
 use reconcile::{Context, Guarded, reconcile};
-use rollout::turns;
+use rollout::slots;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -152,7 +152,7 @@ async fn lead(
         recorder: Recorder::new(client.clone(), reporter),
         metrics,
         zones,
-        turns: turns::Turns::default(),
+        slots: slots::RolloutSlots::default(),
         memories: Mutex::default(),
         client,
     });

@@ -10,8 +10,8 @@ mod report;
 use crate::audience::Round;
 use crate::backend::cluster::metrics::Metrics;
 use crate::backend::cluster::nodes::poll::Polls;
+use crate::backend::cluster::rollout::slots::RolloutSlots;
 use crate::backend::cluster::rollout::tend;
-use crate::backend::cluster::rollout::turns::Turns;
 use crate::backend::cluster::watch::cache::{Cache, EventKey};
 use crate::backend::cluster::watch::zones::Zones;
 use crate::policy::Policy;
@@ -79,7 +79,7 @@ pub struct Context {
     /// Where nodes are.
     pub zones: Zones,
     /// Whose turn it is to get a new image.
-    pub turns: Turns,
+    pub slots: RolloutSlots,
     /// What was done before, by event.
     pub memories: Mutex<HashMap<EventKey, Arc<tokio::sync::Mutex<Memory>>>>,
 }
@@ -131,7 +131,7 @@ impl Context {
     pub fn forget(&self, key: &EventKey) {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.polls.forget(key);
-        self.turns.give_back(key);
+        self.slots.give_back(key);
         self.metrics.forget(key);
     }
 
@@ -239,7 +239,7 @@ async fn refuse(
     // What its Deployments have begun they go on with; beyond that nothing rolls that would need its turn.
     let rolls = EventName::new(&key.name).is_ok_and(|name| observe::rolls(&context.cache.children(key), &name));
     if !rolls {
-        context.turns.give_back(key);
+        context.slots.give_back(key);
     }
     let previous = memory.report.previous(raw.and_then(|raw| raw.status.as_ref()));
     let status = crate::plan::status::refused(generation, problems, previous.as_ref(), Timestamp::now());
@@ -374,7 +374,7 @@ mod tests {
             recorder: Recorder::new(client.clone(), Reporter { controller: "lectern".into(), instance: None }),
             metrics: Arc::default(),
             zones: Zones::default(),
-            turns: Turns::default(),
+            slots: RolloutSlots::default(),
             memories: Mutex::default(),
             client,
         })
@@ -408,10 +408,10 @@ mod tests {
         replaced.into_iter().for_each(|replaced| drop(context.cache.object(Kind::Deployment, deployment(replaced))));
         let key = |name: &str| EventKey { namespace: "n".into(), name: name.into() };
         for name in ["gala", "a", "b", "c", "d"] {
-            assert!(context.turns.take(&key(name)));
+            assert!(context.slots.take(&key(name)));
         }
         let _ = reconcile(Arc::new(gala), Arc::clone(&context)).await;
-        context.turns.take(&key("e"))
+        context.slots.take(&key("e"))
     }
 
     #[tokio::test]

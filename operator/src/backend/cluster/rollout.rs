@@ -2,5 +2,5 @@
 //! pods go first or are replaced.
 
 pub mod scale;
+pub mod slots;
 pub mod tend;
-pub mod turns;

@@ -102,7 +102,7 @@ impl Case<'_> {
         let Some(images) = &mut seen.images else { return Ok(decision) };
         if images.in_use.as_ref().is_none_or(|in_use| *in_use == images.wanted) {
             if !observe::rolls(&self.children, &self.event.name) {
-                self.context.turns.give_back(self.key);
+                self.context.slots.give_back(self.key);
             }
             return Ok(decision);
         }
@@ -111,8 +111,8 @@ impl Case<'_> {
         }
         // What is not carried out needs no turn, and must not be reported as if it were.
         if self.event.paused || seen.objections.iter().flatten().any(blocks) {
-            self.context.turns.give_back(self.key);
-        } else if self.context.turns.take(self.key) {
+            self.context.slots.give_back(self.key);
+        } else if self.context.slots.take(self.key) {
             return Ok(decision);
         }
         images.turn = false;

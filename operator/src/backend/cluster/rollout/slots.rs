@@ -9,9 +9,9 @@ const AT_A_TIME: usize = 5;
 
 /// Whose turn it is.
 #[derive(Default)]
-pub struct Turns(Mutex<HashSet<EventKey>>);
+pub struct RolloutSlots(Mutex<HashSet<EventKey>>);
 
-impl Turns {
+impl RolloutSlots {
     /// Whether it is the turn of `event`, from now until it is given back.
     pub fn take(&self, event: &EventKey) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -30,12 +30,12 @@ mod tests {
 
     #[test]
     fn a_bad_image_reaches_five_events() {
-        let turns = Turns::default();
+        let slots = RolloutSlots::default();
         let event = |number: usize| EventKey { namespace: "n".into(), name: format!("e{number}") };
-        let taken = (0..9).filter(|number| turns.take(&event(*number))).count();
+        let taken = (0..9).filter(|number| slots.take(&event(*number))).count();
         assert_eq!(taken, AT_A_TIME);
-        assert!(turns.take(&event(0)), "its turn lasts");
-        turns.give_back(&event(0));
-        assert!(turns.take(&event(8)));
+        assert!(slots.take(&event(0)), "its turn lasts");
+        slots.give_back(&event(0));
+        assert!(slots.take(&event(8)));
     }
 }
