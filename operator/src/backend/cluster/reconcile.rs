@@ -10,8 +10,8 @@ mod report;
 use crate::audience::Round;
 use crate::backend::cluster::metrics::Metrics;
 use crate::backend::cluster::nodes::poll::Polls;
+use crate::backend::cluster::rollout::maintain;
 use crate::backend::cluster::rollout::slots::RolloutSlots;
-use crate::backend::cluster::rollout::tend;
 use crate::backend::cluster::watch::cache::{Cache, EventKey};
 use crate::backend::cluster::watch::zones::Zones;
 use crate::policy::Policy;
@@ -91,7 +91,7 @@ pub struct Memory {
     applied: Applied,
     report: Report,
     scaling: scaling::Memory,
-    tending: tend::Memory,
+    maintenance: maintain::Memory,
     failures: u32,
     trouble_since: Option<Instant>,
 }

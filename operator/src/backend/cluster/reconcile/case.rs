@@ -6,8 +6,8 @@ use crate::backend::cluster::reconcile::apply::{self, NameConflict, Target};
 use crate::backend::cluster::reconcile::observe::{self, Known};
 use crate::backend::cluster::reconcile::plan::{Decision, decide, name_taken};
 use crate::backend::cluster::reconcile::report::Writer;
+use crate::backend::cluster::rollout::maintain::Maintenance;
 use crate::backend::cluster::rollout::scale;
-use crate::backend::cluster::rollout::tend::Look;
 use crate::backend::cluster::watch::cache::{Children, EventKey};
 use crate::plan::{Images, Objection, Observed};
 use crate::render::Identity;
@@ -170,7 +170,7 @@ impl Case<'_> {
         target.apply(&decision.documents, &decision.held, &self.children, &mut memory.applied).await?;
         self.annotate(&target, decision).await?;
         scale::scale(&target, self.event, &decision.plan, &self.children, self.context.installation.metrics).await?;
-        let look = Look {
+        let look = Maintenance {
             target: &target,
             event: self.event,
             plan: &decision.plan,
@@ -181,14 +181,14 @@ impl Case<'_> {
             now: self.now,
         };
         let mut told = Vec::new();
-        let tended = look.tend(&mut memory.tending, &mut told).await;
+        let maintained = look.maintain(&mut memory.maintenance, &mut told).await;
         let writer =
             Writer { client: &self.context.client, recorder: &self.context.recorder, key: self.key, uid: &uid };
         for news in &known {
             writer.tell(news).await;
         }
-        tended?;
-        Ok(look.look_again(&memory.tending).map_or(AT_REST, |next| until(next, self.now)))
+        maintained?;
+        Ok(look.look_again(&memory.maintenance).map_or(AT_REST, |next| until(next, self.now)))
     }
 
     /// The hash of the configuration onto the ingest's pods: the kubelet then brings a changed ConfigMap at once.

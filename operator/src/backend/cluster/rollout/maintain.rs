@@ -29,7 +29,7 @@ pub struct Memory {
 }
 
 /// What one look is about.
-pub struct Look<'a> {
+pub struct Maintenance<'a> {
     /// Where it is carried out.
     pub target: &'a Target<'a>,
     /// The event.
@@ -48,13 +48,13 @@ pub struct Look<'a> {
     pub now: Timestamp,
 }
 
-impl Look<'_> {
+impl Maintenance<'_> {
     /// Does what is due, and adds what is to be told to `told`. Whatever fails, the rest is done: a pod that cannot be
     /// annotated keeps no lost edge in the Service.
     ///
     /// # Errors
     /// The first request that failed.
-    pub async fn tend(&self, memory: &mut Memory, told: &mut Vec<News>) -> Result<(), Error> {
+    pub async fn maintain(&self, memory: &mut Memory, told: &mut Vec<News>) -> Result<(), Error> {
         let burst = self.burst(memory, told).await;
         let costs = self.deletion_costs(memory).await;
         let lost = self.lost(memory, told).await;
