@@ -196,7 +196,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
             memory.failures = 0;
             Ok(Action::requeue(wait))
         }
-        Err(Error::Request(error)) if error.is_farewell() => {
+        Err(Error::Request(error)) if error.is_namespace_terminating() => {
             tracing::debug!(event = %key, "its namespace is being deleted");
             Ok(Action::requeue(IN_TROUBLE))
         }

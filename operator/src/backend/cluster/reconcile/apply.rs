@@ -48,7 +48,7 @@ impl Error {
 
     /// The namespace is being deleted, and everything in it.
     #[must_use]
-    pub fn is_farewell(&self) -> bool {
+    pub fn is_namespace_terminating(&self) -> bool {
         let kube::Error::Api(status) = &*self.source else { return false };
         let causes = status.details.iter().flat_map(|details| &details.causes);
         causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
