@@ -18,7 +18,7 @@ use crate::policy::Policy;
 use crate::render::{Identity, Installation};
 use crate::scaling;
 use crate::validate::{Event, Problem, validate};
-use apply::{self, Applied};
+use apply::{self, LastApplied};
 use case::{Case, Obstacle};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
@@ -88,7 +88,7 @@ pub struct Context {
 #[derive(Default)]
 pub struct Memory {
     uid: String,
-    applied: Applied,
+    applied: LastApplied,
     report: Report,
     scaling: scaling::Memory,
     maintenance: maintain::Memory,

@@ -57,7 +57,7 @@ impl Error {
 
 /// What was applied before, so that it is not applied again.
 #[derive(Debug, Default)]
-pub struct Applied {
+pub struct LastApplied {
     documents: HashMap<(Kind, String), Mark>,
     secrets: Vec<String>,
     secrets_at: Option<Instant>,
@@ -119,7 +119,7 @@ impl Target<'_> {
         &self,
         documents: &[Document],
         children: &Children,
-        applied: &Applied,
+        applied: &LastApplied,
     ) -> Result<Vec<NameConflict>, Error> {
         // Collected first: a stream that still holds the closure could not be sent to another thread.
         let asked: Vec<_> =
@@ -132,7 +132,7 @@ impl Target<'_> {
         &self,
         document: &Document,
         children: &Children,
-        applied: &Applied,
+        applied: &LastApplied,
     ) -> Result<Option<NameConflict>, Error> {
         let key = (document.kind, document.name.clone());
         if let Some(known) = children.objects.get(&key) {
@@ -170,7 +170,7 @@ impl Target<'_> {
         documents: &[Document],
         held: &[Document],
         children: &Children,
-        applied: &mut Applied,
+        applied: &mut LastApplied,
     ) -> Result<usize, Error> {
         let mut requests = 0;
         for step in 0..=Kind::Autoscaler.step() {
@@ -238,7 +238,7 @@ impl Target<'_> {
         &self,
         secrets: &[Secret],
         again: Duration,
-        applied: &mut Applied,
+        applied: &mut LastApplied,
     ) -> Result<(), Error> {
         let names: Vec<String> = secrets.iter().map(Secret::name_any).collect();
         let recent = applied.secrets_at.is_some_and(|at| at.elapsed() < again);
@@ -351,7 +351,7 @@ where
     }
 }
 
-impl Applied {
+impl LastApplied {
     /// Whether `document` is to be applied: it is another than last time, or somebody changed the object since.
     fn is_due(&mut self, document: &Document, children: &Children) -> bool {
         let key = (document.kind, document.name.clone());

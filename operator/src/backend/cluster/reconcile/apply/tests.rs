@@ -25,9 +25,9 @@ fn children(version: &str, print: u64) -> Children {
     Children { objects: [(key, Arc::new(object))].into(), ..Children::default() }
 }
 
-fn applied(hash: &str, version: &str) -> Applied {
+fn applied(hash: &str, version: &str) -> LastApplied {
     let mark = Mark { hash: hash.into(), version: version.into(), print: None };
-    Applied { documents: [((Kind::Service, "gala-edge".to_owned()), mark)].into(), ..Applied::default() }
+    LastApplied { documents: [((Kind::Service, "gala-edge".to_owned()), mark)].into(), ..LastApplied::default() }
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_is_as_it_was_left_is_not_applied_again() {
 
 #[test]
 fn after_a_restart_everything_is_applied_once() {
-    assert!(Applied::default().is_due(&document("h"), &children("7", 1)));
+    assert!(LastApplied::default().is_due(&document("h"), &children("7", 1)));
 }
 
 #[test]
