@@ -1,8 +1,8 @@
 //! One look at one event: observe, validate, plan, render, apply, report.
 
 pub mod apply;
-mod case;
 pub mod observe;
+mod pass;
 mod plan;
 mod render;
 mod report;
@@ -19,7 +19,6 @@ use crate::render::{Identity, Installation};
 use crate::scaling;
 use crate::validate::{Event, Problem, validate};
 use apply::{self, LastApplied};
-use case::{Case, Obstacle};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -29,6 +28,7 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use lectern_api::keys;
 use lectern_api::live_event::{LiveEvent, LiveEventStatus};
 use lectern_api::names::EventName;
+use pass::{EventPass, Obstacle};
 use report::Report;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -256,7 +256,7 @@ async fn accepted(
     memory: &mut Memory,
 ) -> Result<Duration, Error> {
     let previous = memory.report.previous(raw.status.as_ref());
-    let case = Case {
+    let pass = EventPass {
         raw,
         event,
         key,
@@ -267,23 +267,23 @@ async fn accepted(
         identity: Identity { uid: raw.metadata.uid.clone(), seed: keys::seed(&context.root, &event.id()) },
         now: Timestamp::now(),
     };
-    let mut seen = case.snapshot(memory);
-    let mut decision = case.decide(&mut seen)?;
+    let mut seen = pass.snapshot(memory);
+    let mut decision = pass.decide(&mut seen)?;
     let mut wait = AT_REST;
     let mut trouble = false;
     if !event.paused {
-        match case.obstacle(&decision, &mut seen, memory).await? {
+        match pass.obstacle(&decision, &mut seen, memory).await? {
             Obstacle::Leftover => return Ok(LEFTOVER),
             Obstacle::Objection => {
-                decision = case.decide(&mut seen)?;
+                decision = pass.decide(&mut seen)?;
                 trouble = true;
             }
-            Obstacle::None => wait = wait.min(case.carry_out(&decision, &seen, memory).await?),
+            Obstacle::None => wait = wait.min(pass.carry_out(&decision, &seen, memory).await?),
         }
     }
     memory.scaling = decision.plan.scaling.memory.clone();
     let plan = &decision.plan;
-    let status = crate::plan::status::of(event, plan, &seen, previous.as_ref(), case.now);
+    let status = crate::plan::status::of(event, plan, &seen, previous.as_ref(), pass.now);
     let bounds = (plan.edges.replicas.min, plan.edges.replicas.max);
     let later = report(context, key, &status, bounds, previous.as_ref(), memory).await?;
     trouble |= status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status != "True");
@@ -293,7 +293,7 @@ async fn accepted(
         wait = wait.min(memory.patience(now));
     }
     let next = [plan.look_again, later].into_iter().flatten().min();
-    Ok(next.map_or(wait, |next| until(next, case.now).min(wait)))
+    Ok(next.map_or(wait, |next| until(next, pass.now).min(wait)))
 }
 
 /// Not before a moment has passed: two looks at the same instant see the same.

@@ -29,7 +29,7 @@ const YOUNG: SignedDuration = SignedDuration::from_secs(120);
 const LEFTOVER_AGE_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// One event at one moment.
-pub(super) struct Case<'a> {
+pub(super) struct EventPass<'a> {
     pub(super) raw: &'a LiveEvent,
     pub(super) event: &'a Event,
     pub(super) key: &'a EventKey,
@@ -51,7 +51,7 @@ pub(super) enum Obstacle {
     Objection,
 }
 
-impl Case<'_> {
+impl EventPass<'_> {
     /// What is known of the event.
     pub(super) fn snapshot(&self, memory: &Memory) -> Observed {
         let context = self.context;
