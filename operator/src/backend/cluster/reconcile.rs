@@ -18,7 +18,7 @@ use crate::policy::Policy;
 use crate::render::{Identity, Installation};
 use crate::scaling;
 use crate::validate::{Event, Problem, validate};
-use apply::{self, LastApplied};
+use apply::LastApplied;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;

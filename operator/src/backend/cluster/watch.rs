@@ -20,7 +20,7 @@ use kube::api::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use lectern_api::labels;
-use seen::{self, ObjectSeen, PodSeen};
+use seen::{ObjectSeen, PodSeen};
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::fmt::Debug;

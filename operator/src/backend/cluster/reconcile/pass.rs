@@ -184,7 +184,7 @@ impl EventPass<'_> {
         let maintained = look.maintain(&mut memory.maintenance, &mut told).await;
         let writer =
             Writer { client: &self.context.client, recorder: &self.context.recorder, key: self.key, uid: &uid };
-        for news in &known {
+        for news in &told {
             writer.tell(news).await;
         }
         maintained?;
@@ -215,7 +215,7 @@ fn mismatch(said: &NodeStatus, identity: &Identity) -> Option<Objection> {
     })
 }
 
-/// Whether objects that are not ours are worth waiting for, at this age of the event, before people are known.
+/// Whether objects that are not ours are worth waiting for, at this age of the event, before people are told.
 fn will_go(found: &[NameConflict], age: SignedDuration) -> bool {
     age < LEFTOVER_AGE_MAX && found.iter().any(|conflict| matches!(conflict, NameConflict::Leftover { .. }))
 }
