@@ -264,37 +264,6 @@ fn a_viewer_on_another_stream_is_told_to_connect_again() {
 }
 
 #[test]
-fn commands_out_of_order_end_the_session_with_a_reason() {
-    let mut early = Encoder::new();
-    early.call("createStream", 1.0, &[]);
-    assert_eq!(early.closed().map(ToString::to_string), Some("unexpected \"createStream\" before connect".to_owned()));
-
-    let mut twice = Encoder::connected();
-    twice.call("connect", 2.0, &[]);
-    assert!(matches!(twice.closed(), Some(Closed::Unexpected { .. })));
-
-    let mut streamless = Encoder::connected();
-    streamless.call_on(1, "publish", 2.0, &[Value::from("hall-a")]);
-    assert!(matches!(streamless.closed(), Some(Closed::Unexpected { .. })));
-
-    let mut nameless = Encoder::connected();
-    nameless.call("createStream", 2.0, &[]);
-    nameless.call_on(1, "publish", 3.0, &[Value::Null]);
-    assert!(matches!(nameless.closed(), Some(Closed::Unexpected { .. })));
-
-    let mut greedy = Encoder::connected();
-    for n in 0..=limits::STREAMS_MAX {
-        greedy.call("createStream", f64::from(n + 2), &[]);
-    }
-    assert!(matches!(greedy.closed(), Some(Closed::Unexpected { .. })));
-
-    let mut verbose = Encoder::connected();
-    verbose.call("createStream", 2.0, &[]);
-    verbose.call_on(1, "publish", 3.0, &[Value::from("x".repeat(2_000).as_str())]);
-    assert!(matches!(verbose.closed(), Some(Closed::Unexpected { .. })));
-}
-
-#[test]
 fn the_shell_cannot_accept_what_nobody_asked_for() {
     let mut encoder = Encoder::connected();
     assert_eq!(encoder.server.accept_publish(0), Err(SessionError::WrongState("accept")));

@@ -77,7 +77,13 @@ impl Peer {
             Event::Publish { .. } | Event::Play { .. } if self.rejects => self.session.reject("code", "description"),
             Event::Publish { .. } => self.session.accept_publish(self.now_ms),
             Event::Play { .. } => self.session.accept_play(self.now_ms),
-            Event::Metadata(_) | Event::Data(_) | Event::Media { .. } | Event::Ended | Event::Closed(_) => Ok(()),
+            Event::Metadata(_)
+            | Event::Data(_)
+            | Event::Media { .. }
+            | Event::Pause { .. }
+            | Event::SecondRefused { .. }
+            | Event::Ended
+            | Event::Closed(_) => Ok(()),
         };
     }
 }

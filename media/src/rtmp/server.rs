@@ -97,6 +97,16 @@ pub enum Event {
         /// FLV tag body.
         body: Bytes,
     },
+    /// The viewer wants no media until it says otherwise, or wants it again. It was answered already.
+    Pause {
+        /// True: no media from here on.
+        paused: bool,
+    },
+    /// A publish or play beside the accepted one was refused, in these words. The accepted one goes on.
+    SecondRefused {
+        /// The sentence that the peer was sent.
+        description: String,
+    },
     /// The accepted publish or play is over by the peer's wish. It may publish again within 10 s.
     Ended,
     /// The session is over: flush, then close.
@@ -126,9 +136,9 @@ enum State {
     /// `createStream` and a request are awaited.
     Connected(Link),
     /// The shell is asked whether the peer may publish or play.
-    Asked { link: Link, request: RequestId, purpose: Purpose, stream_id: u32 },
-    /// A publisher or a relay.
-    Publishing { link: Link, stream_id: u32 },
+    Asked { link: Link, request: RequestId, purpose: Purpose, stream_id: u32, name: String },
+    /// A publisher or a relay, and the name that it publishes.
+    Publishing { link: Link, stream_id: u32, name: String },
     /// A viewer. It needs no engine any more, and there are thousands.
     Playing { stream_id: u32 },
     /// Over.
@@ -243,11 +253,11 @@ impl Session {
     /// [`SessionError::WrongState`] if nobody asked.
     pub fn accept_publish(&mut self, now_ms: u64) -> Result<(), SessionError> {
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Asked { mut link, request, purpose: Purpose::Publish, stream_id } => {
+            State::Asked { mut link, request, purpose: Purpose::Publish, stream_id, name } => {
                 let outcome = link.engine.accept(request);
                 self.transport.set_limits(self.config.after_publish);
                 self.heard_ms = now_ms;
-                self.state = State::Publishing { link, stream_id };
+                self.state = State::Publishing { link, stream_id, name };
                 self.answer(outcome);
                 Ok(())
             }
@@ -263,7 +273,7 @@ impl Session {
     /// [`SessionError::WrongState`] if nobody asked.
     pub fn accept_play(&mut self, _now_ms: u64) -> Result<(), SessionError> {
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Asked { mut link, request, purpose: Purpose::Play, stream_id } => {
+            State::Asked { mut link, request, purpose: Purpose::Play, stream_id, .. } => {
                 let outcome = link.engine.accept(request);
                 self.transport.set_limits(self.config.after_play);
                 self.state = State::Playing { stream_id };

@@ -190,7 +190,11 @@ impl Link<'_> {
                 self.pass_on(Input::Frame { link: self.id, track, stamp: timestamp, body }).await?;
             }
             // Epochs carry the metadata in force.
-            Event::Metadata(_) | Event::Ended | Event::Closed(_) => {}
+            Event::Metadata(_)
+            | Event::Pause { .. }
+            | Event::SecondRefused { .. }
+            | Event::Ended
+            | Event::Closed(_) => {}
         }
         Ok(())
     }

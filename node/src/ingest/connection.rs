@@ -211,7 +211,9 @@ impl Connection {
                 self.batch.push(Message::Media { track, stamp: timestamp, body });
             }
             Event::Metadata(payload) => self.batch.push(Message::Metadata(payload)),
-            Event::Data(_) | Event::Closed(_) => {}
+            Event::SecondRefused { description } => self.note_refused("SecondPublish", &description),
+            // Pauses are of viewers.
+            Event::Data(_) | Event::Pause { .. } | Event::Closed(_) => {}
             Event::Ended => {
                 self.flush();
                 if let Phase::Publishing { stream, ticket } = std::mem::replace(&mut self.phase, Phase::Waiting) {
@@ -236,9 +238,6 @@ impl Connection {
         const BAD_NAME: &str = "NetStream.Publish.BadName";
         if self.ingest.stopping() {
             return self.refuse(BAD_NAME, "Stopping", "this ingest is stopping, connect again");
-        }
-        if matches!(self.phase, Phase::Publishing { .. }) {
-            return self.refuse(BAD_NAME, "SecondPublish", "this connection publishes already");
         }
         if app != PUBLISH_APP {
             let text = format!("publish to the application {PUBLISH_APP}: rtmp://HOST/{PUBLISH_APP}/STREAM?key=KEY");
@@ -266,13 +265,17 @@ impl Connection {
     }
 
     fn refuse(&mut self, code: &str, reason: &'static str, words: &str) {
+        self.note_refused(reason, words);
+        // It fails only if the session is over already.
+        let _ = self.session.reject(code, words);
+    }
+
+    fn note_refused(&self, reason: &'static str, words: &str) {
         self.ingest.count_refused(reason);
         static REFUSED: LogLimit = LogLimit::new();
         if let Some(unsaid) = REFUSED.allow() {
             tracing::warn!(peer = %self.address, reason, unsaid, "publisher refused: {words}");
         }
-        // It fails only if the session is over already.
-        let _ = self.session.reject(code, words);
     }
 
     /// The stream no longer wants this publisher.

@@ -148,7 +148,13 @@ impl Newcomer<'_> {
                     return Ok(Drained::Over);
                 }
                 Output::Event(Event::Ended) => return Ok(Drained::Over),
-                Output::Event(Event::Metadata(_) | Event::Data(_) | Event::Media { .. }) => {}
+                Output::Event(
+                    Event::Metadata(_)
+                    | Event::Data(_)
+                    | Event::Media { .. }
+                    | Event::Pause { .. }
+                    | Event::SecondRefused { .. },
+                ) => {}
             }
         }
     }

@@ -5,9 +5,12 @@ use crate::amf0::Value;
 use crate::rtmp::command::{self, Command, split_query};
 use crate::rtmp::engine::server::Engine;
 use crate::rtmp::event::Closed;
-use crate::rtmp::limits::STREAMS_MAX;
+use crate::rtmp::limits::{NAME_BYTES_MAX, STREAMS_MAX};
 use crate::rtmp::message::{Message, kind};
 use crate::rtmp::payload::{self, Payload};
+
+mod player;
+mod refusal;
 
 impl Session {
     pub(super) fn handle_message(&mut self, message: Message) -> Result<Option<Event>, Closed> {
@@ -17,11 +20,16 @@ impl Session {
                 .map_err(|source| Closed::Command { received: self.transport.received(), source })?;
             return self.handle_command(message.stream_id, &command).map(|()| None);
         }
-        if !matches!(self.state, State::Publishing { .. }) {
+        let State::Publishing { link, stream_id, .. } = &self.state else {
             // Media in front of an accepted publish costs its sender more than us; data is counted.
             if message.kind == kind::DATA {
                 self.transport.count_control()?;
             }
+            return Ok(None);
+        };
+        // An encoder whose second publish was refused may send all the same. A stream that was never made is the
+        // accepted one: some encoders send on stream 0.
+        if message.stream_id != *stream_id && (1..=link.streams).contains(&message.stream_id) {
             return Ok(None);
         }
         Ok(payload::read(message).map(|payload| match payload {
@@ -35,7 +43,10 @@ impl Session {
         let transaction = command.transaction;
         match command.name.as_str() {
             "connect" => self.connect(command),
-            _ if matches!(self.state, State::Opening) => Err(unexpected(&command.name, "before connect")),
+            _ if matches!(self.state, State::Opening) => {
+                self.call_failed(transaction, "connect first");
+                Err(unexpected(&command.name, "before connect"))
+            }
             "createStream" => self.create_stream(transaction),
             "publish" => self.request(Purpose::Publish, stream_id, command),
             "play" => self.request(Purpose::Play, stream_id, command),
@@ -44,9 +55,17 @@ impl Session {
             "FCUnpublish" => {
                 self.result(transaction, Value::Undefined);
                 self.notify("onFCUnpublish", "NetStream.Unpublish.Success", command);
-                if matches!(self.state, State::Publishing { .. }) {
+                if self.publishes(command) {
                     return self.end_stream(None, EndedBy::Close);
                 }
+                Ok(())
+            }
+            "pause" | "pauseRaw" => {
+                self.pause(command);
+                Ok(())
+            }
+            "seek" => {
+                self.seek(transaction);
                 Ok(())
             }
             "FCPublish" => {
@@ -76,11 +95,13 @@ impl Session {
 
     fn connect(&mut self, command: &Command) -> Result<(), Closed> {
         if !matches!(self.state, State::Opening) {
-            return Err(unexpected("connect", "on a connection that is connected"));
+            self.call_failed(command.transaction, "this connection is connected already");
+            return Ok(());
         }
         let text = |name: &str| command.object.get(name).and_then(Value::as_str).unwrap_or_default();
         let Some((app, app_query)) = split_query(text("app")).filter(|(app, _)| !app.is_empty()) else {
-            return Err(unexpected("connect", "without an application"));
+            self.refuse_connect(command.transaction);
+            return Ok(());
         };
         let tc_url = text("tcUrl");
         let url_query = tc_url.split_once('?').map(|(_, query)| query);
@@ -107,11 +128,13 @@ impl Session {
 
     fn create_stream(&mut self, transaction: f64) -> Result<(), Closed> {
         let (State::Connected(link) | State::Publishing { link, .. }) = &mut self.state else {
-            self.decline("createStream", transaction);
+            self.call_failed(transaction, "this connection plays already: connect again to play another stream");
             return Ok(());
         };
         if link.streams >= STREAMS_MAX {
-            return Err(unexpected("createStream", "more often than anybody needs"));
+            let words = format!("a connection may make {STREAMS_MAX} streams: connect again for another");
+            self.call_failed(transaction, &words);
+            return Ok(());
         }
         link.streams += 1;
         let outcome = link.engine.create_stream(transaction)?;
@@ -120,16 +143,29 @@ impl Session {
     }
 
     fn request(&mut self, purpose: Purpose, stream_id: u32, command: &Command) -> Result<(), Closed> {
-        let State::Connected(link) = &mut self.state else {
-            return Err(unexpected(&command.name, "on a connection that has a stream"));
+        let link = match &mut self.state {
+            State::Connected(link) => link,
+            State::Publishing { .. } => {
+                self.refuse_second(purpose, stream_id, "this connection publishes already: connect again");
+                return Ok(());
+            }
+            State::Playing { .. } => {
+                self.refuse_second(purpose, stream_id, "this connection plays already: connect again");
+                return Ok(());
+            }
+            // No command is read in these.
+            State::Opening | State::ConnectAsked { .. } | State::Asked { .. } | State::Closed => return Ok(()),
         };
         if link.streams == 0 {
-            return Err(unexpected(&command.name, "without createStream"));
+            self.refuse_request(purpose, stream_id, "createStream comes first");
+            return Ok(());
         }
         // Some name no stream or a wrong one: they mean what was made last.
         let stream_id = if (1..=link.streams).contains(&stream_id) { stream_id } else { link.streams };
         let Some((stream, query)) = command.text(0).and_then(split_query) else {
-            return Err(unexpected(&command.name, "without a stream name of reasonable length"));
+            let words = format!("a stream name is a string of at most {NAME_BYTES_MAX} bytes");
+            self.refuse_request(purpose, stream_id, &words);
+            return Ok(());
         };
         let query = query.map(str::to_owned).or_else(|| link.query.clone());
         // The engine repeats the name in its answers: it is not told the key.
@@ -141,7 +177,7 @@ impl Session {
         let (app, stream) = (link.app.clone(), stream.to_owned());
         self.transport.send_all(&outcome.messages);
         if let State::Connected(link) = std::mem::replace(&mut self.state, State::Closed) {
-            self.state = State::Asked { link, request, purpose, stream_id };
+            self.state = State::Asked { link, request, purpose, stream_id, name: stream.clone() };
         }
         match purpose {
             Purpose::Publish => self.events.push_back(Event::Publish { app, stream, query }),
@@ -154,6 +190,12 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the accepted publish is of the name in `command`, or the command names none.
+    fn publishes(&self, command: &Command) -> bool {
+        let State::Publishing { name: accepted, .. } = &self.state else { return false };
+        command.text(0).and_then(split_query).is_none_or(|(name, _)| name.is_empty() || name == accepted)
+    }
+
     /// The peer is done with `stream_id`, or with whatever it has if it does not say.
     fn end_stream(&mut self, stream_id: Option<u32>, by: EndedBy) -> Result<(), Closed> {
         let current = self.stream_id();
@@ -161,7 +203,7 @@ impl Session {
             return Ok(());
         }
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Publishing { mut link, stream_id } => {
+            State::Publishing { mut link, stream_id, .. } => {
                 let outcome = match by {
                     EndedBy::Delete => link.engine.delete_stream(stream_id),
                     EndedBy::Close => link.engine.close_stream(stream_id),
@@ -196,9 +238,16 @@ impl Session {
 
     /// A command without meaning here. Answers and the controls of players need no answer, calls do.
     fn decline(&mut self, name: &str, transaction: f64) {
-        let silent = ["", "_result", "_error", "onStatus", "pause", "seek", "receiveAudio", "receiveVideo"];
-        if transaction != 0.0 && !silent.contains(&name) {
-            let status = command::status("error", "NetConnection.Call.Failed", "no such method");
+        let silent = ["", "_result", "_error", "onStatus", "receiveAudio", "receiveVideo"];
+        if !silent.contains(&name) {
+            self.call_failed(transaction, "no such method");
+        }
+    }
+
+    /// `_error`, where the sender waits for an answer.
+    fn call_failed(&mut self, transaction: f64, words: &str) {
+        if transaction != 0.0 {
+            let status = command::status("error", "NetConnection.Call.Failed", words);
             self.transport.send_command(0, "_error", transaction, Value::Null, &[status]);
         }
     }
