@@ -4,11 +4,10 @@
 //! others read: `http`, `viewers`, the admin port.
 
 use crate::admin::{self, Metric};
-use crate::clock::Clock;
-use crate::counting::Load;
-use crate::drain;
-use crate::http::{Site, serve};
-use crate::viewers::{Lobby, Play, Shards};
+use crate::edge::counting::Load;
+use crate::edge::http::{Site, serve};
+use crate::edge::viewers::{Lobby, Play, Shards};
+use crate::net::clock::Clock;
 use anyhow::Context;
 use lectern_api::node_config::EdgeConfig;
 use lectern_process::signals::Stop;
@@ -17,23 +16,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+pub mod counting;
+pub mod drain;
 mod driver;
-pub mod hub;
+pub mod http;
 mod metrics;
 mod registry;
 mod relay_in;
 mod siblings;
 pub mod status;
+pub mod stream;
 mod token;
+pub mod viewers;
 
 #[cfg(test)]
 mod tests;
 
-use hub::Hub;
 use registry::{OnDemand, Registry};
 use relay_in::RelayIn;
 use siblings::Siblings;
 use status::EdgeNode;
+use stream::hub::Hub;
 use token::Token;
 
 pub use siblings::SiblingLedger;

@@ -3,12 +3,10 @@
 //! [`run`] wires the parts. They meet in [`Ingest`]: streams by name, keys, what edges are told of the event.
 
 use crate::admin;
-use crate::clock::Clock;
 use crate::config::Source;
-use crate::discovery;
-use crate::forward::{self, Forwards};
-use crate::keys::PublishKeys;
-use crate::relay_out::{self, Relays};
+use crate::net::clock::Clock;
+use crate::relay::discovery;
+use crate::relay::links::{self as relays, Relays};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use lectern_api::keys::{fingerprint, relay_token, trimmed};
@@ -23,20 +21,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-mod admission;
-mod codec;
-mod connection;
-pub(crate) mod lanes;
-mod listener;
-mod measure;
-mod pace;
-mod polled;
-mod publisher;
+pub mod forward;
+pub mod keys;
+mod publish;
 mod reload;
 mod status;
 pub(crate) mod stream;
-mod takeover;
 
+use forward::Forwards;
+use keys::PublishKeys;
+use publish::listener;
 pub use status::METRICS;
 use stream::Stream;
 
@@ -196,7 +190,7 @@ impl Ingest {
         let config = self.config.load();
         let names = config.streams.iter().map(|s| s.name.as_str());
         let keys = match &config.publish_keys_dir {
-            Some(folder) => PublishKeys::from_files(crate::keys::read_folder(Path::new(folder)), names),
+            Some(folder) => PublishKeys::from_files(keys::read_folder(Path::new(folder)), names),
             None => PublishKeys::generated(&self.seed, names),
         };
         if **self.keys.load() != keys {
@@ -252,7 +246,7 @@ impl Running {
         rtmp: tokio::net::TcpListener,
         admin_port: tokio::net::TcpListener,
     ) -> anyhow::Result<Self> {
-        let seed = crate::keys::read_secret(Path::new(&config.seed_file))
+        let seed = keys::read_secret(Path::new(&config.seed_file))
             .with_context(|| format!("failed to read the seed {}", config.seed_file))?;
         let seed = trimmed(&seed).to_vec();
         anyhow::ensure!(seed.len() >= lectern_api::keys::KEY_BYTES_MIN, "the seed {} is too short", config.seed_file);
@@ -270,7 +264,7 @@ impl Running {
         let tasks = &ingest.tasks;
         tasks.spawn(listener::run(ingest.clone(), rtmp, tasks.clone(), shutdown.clone()));
         tasks.spawn(reload::run(ingest.clone(), source, shutdown));
-        tasks.spawn(relay_out::run(ingest.clone(), peers, links.clone(), flush.clone()));
+        tasks.spawn(relays::run(ingest.clone(), peers, links.clone(), flush.clone()));
         tasks.spawn(forward::run(ingest.clone(), links.clone(), flush.clone()));
         let status = Arc::new(status::Status::new(ingest.clone()));
         let router = admin::router(status, ingest.end.clone());

@@ -11,23 +11,12 @@ use std::process::ExitCode;
 
 pub mod admin;
 pub mod args;
-mod backoff;
 mod calibrate;
-pub mod clock;
 pub mod config;
-pub mod counting;
-pub mod discovery;
-pub mod drain;
 pub mod edge;
-pub mod forward;
-pub mod http;
 pub mod ingest;
-pub mod keys;
-mod log_limit;
-mod outbox;
-pub mod relay_out;
-mod socket;
-pub mod viewers;
+pub mod net;
+pub mod relay;
 
 /// Exit code of a node that failed while it ran.
 pub const EXIT_FAILED: u8 = 1;

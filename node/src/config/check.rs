@@ -1,6 +1,6 @@
 //! What a configuration must fulfil beyond its types. Pure; every problem, not the first.
 
-use crate::forward::policy::Policy;
+use crate::ingest::forward::policy::Policy;
 use lectern_api::node_config::{Discovery, EdgeConfig, IngestConfig};
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
 //! One task per stream: it alone holds the stream's machine, feeds it what comes from links and siblings, and does what
 //! it says.
 
-use super::hub::{Hub, Stream};
 use super::siblings::Siblings;
-use crate::http::Snapshot;
+use super::stream::hub::{Hub, Stream};
+use super::stream::snapshot::Snapshot;
 use bytes::Bytes;
 use lectern_media::ledger::{Ledger, Life, SegmentName};
 use lectern_media::live::edge::{LiveItem, Output};

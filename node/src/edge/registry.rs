@@ -1,9 +1,10 @@
 //! The event as this edge knows it: its streams with their tasks, and the other edges. Links tell it.
 
 use super::driver::{Driver, Input};
-use super::hub::{Hub, Playback};
+use super::http::Elsewhere;
 use super::siblings::Siblings;
-use crate::http::{Elsewhere, Origins};
+use super::stream::hub::{Hub, Playback};
+use super::stream::origins::Origins;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lectern_media::ledger::{Entry, Hash, SegmentName};

@@ -3,10 +3,10 @@
 use super::driver::{Input, Reply};
 use super::registry::Registry;
 use super::token::{Token, query_value};
-use crate::clock::Clock;
-use crate::log_limit::LogLimit;
-use crate::socket;
-use crate::viewers::{Lobby, Seat};
+use super::viewers::{Lobby, Seat};
+use crate::net::clock::Clock;
+use crate::net::log_limit::LogLimit;
+use crate::net::socket;
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use lectern_media::live::LinkId;

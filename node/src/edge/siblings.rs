@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::hub::Hub;
+use super::stream::hub::Hub;
 
 /// A sibling is in the same cluster: one that does not accept in this time is away.
 const CONNECT_MS: u64 = 500;

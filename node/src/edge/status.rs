@@ -1,10 +1,10 @@
 //! What an edge says of itself: readiness, `/status`, `/metrics`, and the load that refusals go by.
 
-use super::hub::{Hub, Stream};
+use super::counting::{Answered, Protocol, Sample};
+use super::stream::hub::{Hub, Stream};
+use super::stream::snapshot::{Segment, Snapshot};
 use super::token::Token;
 use crate::admin::{Exposition, StatusSource};
-use crate::counting::{Answered, Protocol, Sample};
-use crate::http::{Segment, Snapshot};
 use lectern_api::node_status::{EdgeStatus, EdgeStream, NodeStatus};
 use lectern_media::ledger::Life;
 use lectern_media::live::edge::ALONE_MS;

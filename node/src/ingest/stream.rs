@@ -3,10 +3,10 @@
 //! Publishers, links and forwards call in; whoever appends to the ring gives it to the links that have caught up (`lanes`)
 //! and tells other readers that there is more. A driver task per stream moves its time on. No lock is held across an await.
 
-use super::lanes::{Lane, Lanes};
-use super::publisher::{self, Publisher};
-use super::takeover::{Decision, Takeovers};
-use crate::clock::Clock;
+use super::publish::publisher::{self, Publisher};
+use super::publish::takeover::{Decision, Takeovers};
+use crate::net::clock::Clock;
+use crate::relay::lanes::{Lane, Lanes};
 use bytes::Bytes;
 use lectern_api::node_config::IngestConfig;
 use lectern_api::node_status::IngestStream;

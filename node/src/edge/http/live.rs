@@ -1,0 +1,111 @@
+//! HTTP-FLV. A connection whose first request asks for it leaves hyper and becomes a viewer of a shard (`serve` sees
+//! to that); what comes here is the rest: a second request on a connection, HTTP/2, HEAD, and everything that is
+//! refused.
+
+use super::Site;
+use super::answer::{Asked, refuse};
+use super::body::Body;
+use super::connection::Connection;
+use super::reply::{self, Why};
+use crate::edge::stream::hub::Stream;
+use crate::edge::stream::ring::Mirror;
+use crate::edge::stream::wire::Form;
+use crate::edge::viewers::{Next, Place};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// Content type of HTTP-FLV (no registered one exists; this is what players and servers use).
+pub const FLV_TYPE: &str = "video/x-flv";
+
+/// Answers a request for HTTP-FLV.
+pub fn answer(site: &Arc<Site>, connection: &Connection, asked: &Asked, stream: &Arc<Stream>) -> Response<Body> {
+    if !site.hub.playback.load().http_flv {
+        return reply::why(Why::NoFlv);
+    }
+    if !stream.ring.is_live() {
+        return reply::why(Why::NotLive);
+    }
+    let mut response = if asked.method == Method::HEAD {
+        reply::empty(StatusCode::OK)
+    } else if site.hub.load.admit() {
+        Response::new(Body::Live(Box::pin(frames(stream, site.merge_window))))
+    } else {
+        return refuse(site, connection, asked);
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(FLV_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+struct Watching {
+    stream: Arc<Stream>,
+    mirror: Mirror,
+    place: Place,
+    ticks: Interval,
+    ready: VecDeque<Bytes>,
+    over: bool,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.stream.flv_viewers.fetch_sub(1, Relaxed);
+    }
+}
+
+fn frames(stream: &Arc<Stream>, merge_window: Duration) -> impl futures::Stream<Item = Bytes> + Send + use<> {
+    count(&stream.flv_viewers);
+    let mut ticks = interval(merge_window.max(Duration::from_millis(10)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mirror = Mirror::new(Arc::clone(&stream.ring));
+    let watching = Watching {
+        stream: Arc::clone(stream),
+        mirror,
+        place: Place::Waiting,
+        ticks,
+        ready: VecDeque::new(),
+        over: false,
+    };
+    futures::stream::unfold(watching, |mut watching| async move {
+        loop {
+            if let Some(bytes) = watching.ready.pop_front() {
+                return Some((bytes, watching));
+            }
+            if watching.over {
+                return None;
+            }
+            watching.ticks.tick().await;
+            watching.collect();
+        }
+    })
+}
+
+fn count(viewers: &AtomicU64) {
+    viewers.fetch_add(1, Relaxed);
+}
+
+impl Watching {
+    fn collect(&mut self) {
+        self.mirror.refresh();
+        loop {
+            match self.place.next(&self.mirror, Form::Flv).0 {
+                Next::Nothing => return,
+                Next::Over => {
+                    self.over = true;
+                    return;
+                }
+                Next::Headers(headers) => self.ready.push_back(headers),
+                Next::Frame(item) => {
+                    self.ready.push_back(item.wire(Form::Flv).clone());
+                    self.place.sent();
+                }
+            }
+        }
+    }
+}

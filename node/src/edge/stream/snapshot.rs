@@ -1,0 +1,172 @@
+//! What HTTP answers from: one immutable snapshot of a stream, with everything that can be made ready before a request
+//! comes. A request loads it, and takes no lock.
+
+use super::stored::Stored;
+use crate::edge::counting::Fetches;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http::HeaderValue;
+use lectern_media::ledger::{Entry, Hash, SegmentName};
+use lectern_media::live::View;
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Target durations that a request is held (design section 4, point 10).
+pub const HOLD_TARGETS: u64 = 3;
+/// Longest hold: shorter than the time-outs of load balancers and players (design section 4, point 10).
+pub const HOLD_MS_MAX: u64 = 8_000;
+
+/// A playlist with its validators, and its compressed form once somebody asked for that.
+#[derive(Debug)]
+pub struct Playlist {
+    /// As it is sent.
+    pub plain: Encoded,
+    gzip: OnceLock<Encoded>,
+}
+
+/// Bytes with the headers that depend on them.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The body.
+    pub bytes: Bytes,
+    /// Strong validator: the hash of the plain bytes, with a suffix for another coding of them (RFC 9110, 8.8.3.3).
+    pub etag: HeaderValue,
+    /// Its length.
+    pub length: HeaderValue,
+}
+
+impl Encoded {
+    fn new(bytes: Bytes, etag: &str) -> Self {
+        let length = HeaderValue::from(bytes.len());
+        // Hexadecimal digits in quotes are a valid header value.
+        let etag = HeaderValue::from_str(etag).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { bytes, etag, length }
+    }
+}
+
+impl Playlist {
+    fn new(bytes: Bytes) -> Self {
+        let etag = format!("\"{}\"", Hash::of(&bytes));
+        Self { plain: Encoded::new(bytes, &etag), gzip: OnceLock::new() }
+    }
+
+    fn next(previous: Option<&Arc<Self>>, bytes: Option<&Bytes>) -> Option<Arc<Self>> {
+        let bytes = bytes?;
+        match previous {
+            Some(same) if same.plain.bytes == bytes => Some(Arc::clone(same)),
+            _ => Some(Arc::new(Self::new(bytes.clone()))),
+        }
+    }
+
+    /// The gzip form: made at the first request for it, once for this playlist.
+    pub fn gzip(&self) -> &Encoded {
+        self.gzip.get_or_init(|| {
+            let etag = self.plain.etag.to_str().unwrap_or_default().trim_end_matches('"').to_owned() + "-gz\"";
+            let mut encoder = GzEncoder::new(Vec::with_capacity(self.plain.bytes.len() / 2), Compression::default());
+            // A Vec takes every byte.
+            let written = encoder.write_all(&self.plain.bytes).and_then(|()| encoder.finish());
+            written.map_or_else(|_| self.plain.clone(), |bytes| Encoded::new(bytes.into(), &etag))
+        })
+    }
+}
+
+/// A segment that can be sent, with the count of who fetched it. It lives on from snapshot to snapshot.
+#[derive(Debug)]
+pub struct Segment {
+    /// What the ledger says of it.
+    pub entry: Entry,
+    /// Its bytes and validators.
+    pub data: Encoded,
+    /// The same bytes as a file that can be sent; `None` where the system has no such files.
+    pub stored: Option<Arc<Stored>>,
+    /// Who fetched it.
+    pub fetches: Fetches,
+}
+
+impl Segment {
+    /// A segment that this edge came to hold `now_ms` (milliseconds of the node's own clock).
+    #[must_use]
+    pub fn new(entry: Entry, bytes: Bytes, now_ms: u64) -> Self {
+        let etag = format!("\"{}\"", entry.hash);
+        let stored =
+            Stored::new(&bytes).inspect_err(|error| tracing::debug!(%error, "a segment stays on the heap")).ok();
+        let bytes = stored.as_ref().map_or(bytes, |stored| stored.bytes());
+        Self { entry, data: Encoded::new(bytes, &etag), stored, fetches: Fetches::new(now_ms) }
+    }
+}
+
+/// What a stream answers at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// What it was made from.
+    pub view: Arc<View>,
+    /// `index.m3u8`.
+    pub index: Option<Arc<Playlist>>,
+    /// `media.m3u8`.
+    pub media: Option<Arc<Playlist>>,
+    /// Everything that can be sent, by name; unlisted but retained segments too.
+    pub segments: HashMap<SegmentName, Arc<Segment>>,
+}
+
+/// What a name means to a stream at one moment.
+#[derive(Debug)]
+pub enum Lookup<'a> {
+    /// Here it is.
+    Held(&'a Arc<Segment>),
+    /// The ledger knows it, this edge has no bytes of it: a sibling may.
+    Elsewhere(&'a Entry),
+    /// It comes next, or next but one.
+    Ahead,
+    /// It is not, or not any more, or not for a long time.
+    Unknown,
+}
+
+impl Snapshot {
+    /// The snapshot after `previous`: segments and unchanged playlists are taken over from it, counts and all.
+    #[must_use]
+    pub fn next(previous: &Self, view: Arc<View>, now_ms: u64) -> Self {
+        let segments = view.segments.iter().map(|(name, held)| {
+            let segment = match previous.segments.get(name) {
+                Some(known) if known.entry.hash == held.entry.hash => Arc::clone(known),
+                _ => Arc::new(Segment::new(held.entry.clone(), held.bytes.clone(), now_ms)),
+            };
+            (*name, segment)
+        });
+        Self {
+            index: Playlist::next(previous.index.as_ref(), view.multivariant.as_ref()),
+            media: Playlist::next(previous.media.as_ref(), view.media.as_ref()),
+            segments: segments.collect(),
+            view,
+        }
+    }
+
+    /// Looks a name up.
+    #[must_use]
+    pub fn lookup(&self, name: &SegmentName) -> Lookup<'_> {
+        if let Some(segment) = self.segments.get(name) {
+            return Lookup::Held(segment);
+        }
+        let entries = &self.view.ledger.entries;
+        let at = entries.partition_point(|entry| entry.msn < name.msn);
+        match entries.get(at).filter(|entry| entry.name() == *name) {
+            Some(entry) if entry.gap => Lookup::Unknown,
+            Some(entry) => Lookup::Elsewhere(entry),
+            None if self.view.is_a_little_ahead(*name) => Lookup::Ahead,
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// Somebody publishes: a first segment may be waited for.
+    #[must_use]
+    pub fn expects_media(&self) -> bool {
+        self.view.open.is_some()
+    }
+
+    /// How long a request a little ahead is held (design section 4, point 10).
+    #[must_use]
+    pub fn hold(&self) -> Duration {
+        Duration::from_millis((HOLD_TARGETS * self.view.target_ms()).min(HOLD_MS_MAX))
+    }
+}

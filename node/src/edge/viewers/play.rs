@@ -1,0 +1,178 @@
+//! The RTMP port of an edge: a session until it plays, then a viewer of a shard. The session is dropped there.
+
+use super::lobby::{Lobby, Seat};
+use super::shard::{Joiner, Shards};
+use super::viewer::tune;
+use crate::edge::stream::hub::{Hub, Stream};
+use crate::edge::stream::wire::Form;
+use crate::net::socket;
+use anyhow::{Context, bail};
+use bytes::{Bytes, BytesMut};
+use lectern_media::machine::Output;
+use lectern_media::rtmp::server::{Config, Event, Session};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// The application that is played.
+const APP: &str = "live";
+/// A handshake has 1,537 bytes and another 1,536; commands are short.
+const READ_BYTES: usize = 4 << 10;
+/// A newcomer that does not take the answers to its own commands in this time is gone.
+const WRITE_MS_MAX: u64 = 5_000;
+
+/// What newcomers need.
+#[derive(Debug)]
+pub struct Play {
+    /// Streams and counters.
+    pub hub: Arc<Hub>,
+    /// Where viewers go.
+    pub shards: Arc<Shards>,
+    /// Connections that do not play yet.
+    pub lobby: Arc<Lobby>,
+}
+
+impl Play {
+    /// Serves until `stop`. Who plays then goes on.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        while let Some((socket, peer)) = socket::accept(&listener, "RTMP", &stop).await {
+            let play = Arc::clone(&self);
+            tokio::spawn(async move {
+                if let Err(error) = play.newcomer(socket, peer).await {
+                    play.hub.totals.misbehaved.fetch_add(1, Relaxed);
+                    tracing::debug!(%peer, "RTMP viewer did not come to play: {error:#}");
+                }
+            });
+        }
+    }
+
+    async fn newcomer(&self, socket: TcpStream, peer: SocketAddr) -> anyhow::Result<()> {
+        let seat = self.lobby.enter();
+        tune(&socket).context("failed to set up the socket")?;
+        let session = Session::new(Config::PUBLIC, self.hub.clock.now_ms());
+        let mut newcomer =
+            Newcomer { play: self, socket, session, peer, agent: String::new(), unsent: BytesMut::new() };
+        if let Some(stream) = newcomer.converse(&seat).await? {
+            // Boxed by nobody, held by nobody: what is left of the session is its last words.
+            let Newcomer { socket, unsent, .. } = newcomer;
+            drop(seat);
+            self.shards.join(Joiner { socket, stream, form: Form::Rtmp, opening: unsent.freeze() }).await;
+        }
+        Ok(())
+    }
+}
+
+struct Newcomer<'a> {
+    play: &'a Play,
+    socket: TcpStream,
+    session: Session,
+    peer: SocketAddr,
+    agent: String,
+    unsent: BytesMut,
+}
+
+enum Drained {
+    Waits(Option<u64>),
+    Plays(Arc<Stream>),
+    Over,
+}
+
+impl Newcomer<'_> {
+    async fn converse(&mut self, seat: &Seat) -> anyhow::Result<Option<Arc<Stream>>> {
+        let mut buffer = BytesMut::new();
+        loop {
+            let deadline = match self.drain()? {
+                Drained::Waits(deadline) => deadline,
+                Drained::Plays(stream) => return Ok(Some(stream)),
+                Drained::Over => {
+                    self.write().await?;
+                    return Ok(None);
+                }
+            };
+            self.write().await?;
+            buffer.reserve(READ_BYTES);
+            let clock = &self.play.hub.clock;
+            let deadline = async {
+                match deadline {
+                    Some(at_ms) => sleep_until(clock.instant(at_ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                read = self.socket.read_buf(&mut buffer) => {
+                    if read.context("failed to read")? == 0 {
+                        self.session.handle_end();
+                    } else {
+                        self.session.handle_bytes(clock.now_ms(), buffer.split().freeze())?;
+                    }
+                }
+                () = deadline => self.session.handle_timeout(clock.now_ms()),
+                () = seat.shown_out.cancelled() => bail!("others needed the place"),
+            }
+        }
+    }
+
+    async fn write(&mut self) -> anyhow::Result<()> {
+        let bytes: Bytes = self.unsent.split().freeze();
+        timeout(Duration::from_millis(WRITE_MS_MAX), self.socket.write_all(&bytes))
+            .await
+            .with_context(|| format!("it took nothing for {WRITE_MS_MAX} ms"))?
+            .context("failed to write")
+    }
+
+    fn drain(&mut self) -> anyhow::Result<Drained> {
+        let now_ms = self.play.hub.clock.now_ms();
+        let mut plays = None;
+        loop {
+            match self.session.poll() {
+                Output::Send(bytes) => self.unsent.extend_from_slice(&bytes),
+                Output::Wait(deadline) => return Ok(plays.map_or(Drained::Waits(deadline), Drained::Plays)),
+                Output::Event(Event::Connect { flash_ver, .. }) => self.agent = flash_ver,
+                Output::Event(Event::Play { app, stream, .. }) => match self.admit(&app, &stream) {
+                    Ok(stream) => {
+                        self.session.accept_play(now_ms)?;
+                        plays = Some(stream);
+                    }
+                    Err((code, why)) => self.session.reject(code, why)?,
+                },
+                Output::Event(Event::Publish { .. }) => {
+                    self.session.reject("NetStream.Publish.BadName", "this is an edge: publish at the ingest")?;
+                }
+                Output::Event(Event::Closed(closed)) => {
+                    tracing::debug!(peer = %self.peer, "RTMP session closed: {closed}");
+                    return Ok(Drained::Over);
+                }
+                Output::Event(Event::Ended) => return Ok(Drained::Over),
+                Output::Event(
+                    Event::Metadata(_)
+                    | Event::Data(_)
+                    | Event::Media { .. }
+                    | Event::Pause { .. }
+                    | Event::SecondRefused { .. },
+                ) => {}
+            }
+        }
+    }
+
+    fn admit(&self, app: &str, name: &str) -> Result<Arc<Stream>, (&'static str, &'static str)> {
+        const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+        let hub = &self.play.hub;
+        if !hub.playback.load().rtmp {
+            return Err(("NetStream.Play.Failed", "RTMP is switched off for this event"));
+        }
+        let stream = hub.stream(name).filter(|_| app == APP).ok_or((NOT_FOUND, "this event has no such stream"))?;
+        if !stream.ring.is_live() {
+            return Err((NOT_FOUND, "the stream is not live"));
+        }
+        if !hub.load.admit() {
+            hub.refused.record(self.peer.ip(), self.agent.as_bytes(), hub.clock.now_ms());
+            return Err(("NetStream.Play.Failed", "this edge is full; others may have room"));
+        }
+        Ok(stream)
+    }
+}

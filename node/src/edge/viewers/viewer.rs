@@ -1,0 +1,230 @@
+//! One viewer of RTMP or HTTP-FLV: a socket, a place in the ring, and what did not fit into the last write.
+
+use super::cursor::{Next, Place};
+use crate::edge::stream::ring::{Item, Mirror};
+use crate::edge::stream::wire::Form;
+use bytes::Bytes;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Send buffer of a play socket: the kernel's memory of a slow viewer (design section 4).
+pub const SEND_BUFFER_BYTES: usize = 256 << 10;
+/// A viewer that takes no byte for this long while there are some is gone (design section 9).
+pub const WRITE_STALL_MS_MAX: u64 = 10_000;
+/// Frames in one vectored write: a merge window holds a dozen; after a pause of the socket several writes follow.
+const FRAMES_PER_WRITE: usize = 64;
+/// Writes per visit and viewer, so that one that catches up does not hold up the others.
+const WRITES_PER_VISIT: usize = 4;
+
+/// Sets up the socket of somebody who plays.
+///
+/// # Errors
+/// If the kernel does not take the options.
+pub fn tune(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket2::SockRef::from(socket).set_send_buffer_size(SEND_BUFFER_BYTES)
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Viewer {
+    socket: TcpStream,
+    place: Place,
+    /// What has to go first: headers, or the rest of a message in flight.
+    rest: Bytes,
+    /// When the socket last took something, or there was nothing to give.
+    moved_ms: u64,
+    /// There is something that the socket did not take.
+    pub behind: bool,
+}
+
+/// How a visit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// It is still there.
+    Stays,
+    /// The peer closed or broke the connection, or there is nothing more for it.
+    Gone,
+    /// It took nothing for [`WRITE_STALL_MS_MAX`].
+    Stalled,
+}
+
+/// What visits add up to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Bytes written.
+    pub bytes: u64,
+    /// Times a viewer skipped frames.
+    pub skips: u64,
+}
+
+impl Viewer {
+    /// A viewer whose first bytes are `opening` (the head of an HTTP answer, for instance).
+    #[must_use]
+    pub fn new(socket: TcpStream, opening: Bytes, now_ms: u64) -> Self {
+        Self { socket, place: Place::Waiting, rest: opening, moved_ms: now_ms, behind: false }
+    }
+
+    /// Writes what is ready, and drops what the peer sends (acknowledgements, pings).
+    pub fn visit(&mut self, mirror: &Mirror, form: Form, now_ms: u64, scratch: &mut [u8], tally: &mut Tally) -> Visit {
+        if self.peer_left(scratch) {
+            return Visit::Gone;
+        }
+        self.behind = true;
+        for _ in 0..WRITES_PER_VISIT {
+            match self.write(mirror, form, tally) {
+                Wrote::Nothing => {
+                    (self.behind, self.moved_ms) = (false, now_ms);
+                    return Visit::Stays;
+                }
+                Wrote::All => self.moved_ms = now_ms,
+                Wrote::Some => {
+                    self.moved_ms = now_ms;
+                    return Visit::Stays;
+                }
+                Wrote::Full if now_ms.saturating_sub(self.moved_ms) >= WRITE_STALL_MS_MAX => return Visit::Stalled,
+                Wrote::Full => return Visit::Stays,
+                Wrote::Over => return Visit::Gone,
+            }
+        }
+        Visit::Stays
+    }
+
+    /// One read is enough: more would be a peer that talks all the time, and that can wait in its own buffer.
+    fn peer_left(&self, scratch: &mut [u8]) -> bool {
+        match self.socket.try_read(scratch) {
+            Ok(0) => true,
+            Ok(_) => false,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
+    fn write(&mut self, mirror: &Mirror, form: Form, tally: &mut Tally) -> Wrote {
+        let mut frames = Frames::default();
+        let (ahead, over) = self.gather(mirror, form, &mut frames, tally);
+        let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE + 1];
+        let mut count = 0;
+        let mut offered = self.rest.len();
+        if !self.rest.is_empty() {
+            slices[0] = IoSlice::new(&self.rest);
+            count = 1;
+        }
+        for item in frames.items() {
+            let bytes = item.wire(form);
+            offered += bytes.len();
+            slices[count] = IoSlice::new(bytes);
+            count += 1;
+        }
+        if count == 0 {
+            self.place = ahead;
+            return if over { Wrote::Over } else { Wrote::Nothing };
+        }
+        match self.socket.try_write_vectored(&slices[..count]) {
+            Ok(written) => {
+                tally.bytes += written as u64;
+                self.take(written, &frames, ahead, form);
+                if written == offered { Wrote::All } else { Wrote::Some }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Wrote::Full,
+            Err(_) => Wrote::Over,
+        }
+    }
+
+    /// Collects what can go out in one write. Headers become part of `rest`, and are taken only while no frame stands
+    /// before them; what precedes the first frame is settled in `place` at once, frames only when they are written.
+    ///
+    /// Gives the place after all that was collected, and whether there is nothing more to come, ever.
+    fn gather<'a>(
+        &mut self,
+        mirror: &'a Mirror,
+        form: Form,
+        frames: &mut Frames<'a>,
+        tally: &mut Tally,
+    ) -> (Place, bool) {
+        let mut ahead = self.place;
+        while frames.count < FRAMES_PER_WRITE {
+            let before = ahead;
+            let (next, skipped) = ahead.next(mirror, form);
+            tally.skips += u64::from(skipped);
+            if frames.count == 0 {
+                self.place = ahead;
+            }
+            match next {
+                Next::Nothing => break,
+                Next::Over => return (ahead, self.rest.is_empty() && frames.count == 0),
+                Next::Headers(headers) if frames.count == 0 => {
+                    self.rest =
+                        if self.rest.is_empty() { headers } else { [self.rest.as_ref(), &headers].concat().into() };
+                }
+                Next::Headers(_) => return (before, false),
+                Next::Frame(item) => {
+                    frames.push(item);
+                    ahead.sent();
+                }
+            }
+        }
+        (ahead, false)
+    }
+
+    /// Moves on by `written` bytes. What was begun is kept to its end, whatever becomes of the ring.
+    fn take(&mut self, written: usize, frames: &Frames<'_>, all_sent: Place, form: Form) {
+        let from_rest = written.min(self.rest.len());
+        let _ = self.rest.split_to(from_rest);
+        if !self.rest.is_empty() {
+            return;
+        }
+        self.rest = Bytes::new();
+        let mut left = written - from_rest;
+        for item in frames.items() {
+            let bytes = item.wire(form);
+            if left == 0 {
+                self.place = all_sent.at(item.seq);
+                return;
+            }
+            if left < bytes.len() {
+                self.rest = bytes.slice(left..);
+                self.place = all_sent.at(item.seq + 1);
+                return;
+            }
+            left -= bytes.len();
+        }
+        self.place = all_sent;
+    }
+}
+
+enum Wrote {
+    /// There was nothing to write.
+    Nothing,
+    /// All that was offered.
+    All,
+    /// A part: the socket is full now.
+    Some,
+    /// The socket was full.
+    Full,
+    /// There is nothing more to write, or nobody to write to.
+    Over,
+}
+
+/// The frames of one write, all of one epoch.
+struct Frames<'a> {
+    items: [Option<&'a Arc<Item>>; FRAMES_PER_WRITE],
+    count: usize,
+}
+
+impl Default for Frames<'_> {
+    fn default() -> Self {
+        Self { items: [None; FRAMES_PER_WRITE], count: 0 }
+    }
+}
+
+impl<'a> Frames<'a> {
+    fn push(&mut self, item: &'a Arc<Item>) {
+        self.items[self.count] = Some(item);
+        self.count += 1;
+    }
+
+    fn items(&self) -> impl Iterator<Item = &'a Arc<Item>> + '_ {
+        self.items[..self.count].iter().flatten().copied()
+    }
+}

@@ -1,0 +1,331 @@
+//! One connection at the publish port, from the handshake to its end.
+
+use super::listener::WaitingGuard;
+use super::pace::Pace;
+use super::polled::{Polled, READ_BYTES, WRITE_STALL};
+use super::publisher;
+use crate::ingest::Ingest;
+use crate::ingest::stream::{Dismissal, Message, Stream};
+use crate::net::log_limit::LogLimit;
+use anyhow::{Context, bail};
+use bytes::{Bytes, BytesMut};
+use lectern_media::machine::Output;
+use lectern_media::rtmp::server::{Config, Event, Session};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The application that encoders publish to (design section 2).
+pub const PUBLISH_APP: &str = "live";
+/// Read at once from somebody who has shown no key yet: there may be thousands.
+const READ_BYTES_WAITING: usize = 4 << 10;
+/// A publisher further ahead of the clock than this is read at real time (design section 4.1).
+const AHEAD_MS_MAX: u64 = 5_000;
+/// One that is ahead is looked at again at least this often: it may be dismissed meanwhile.
+const AHEAD_PAUSE_MS_MAX: u64 = 500;
+
+/// How a connection stands.
+enum Phase {
+    /// No publish was accepted yet.
+    Waiting,
+    /// It publishes.
+    Publishing { stream: Arc<Stream>, ticket: publisher::Ticket },
+}
+
+/// See the module.
+pub(super) struct Connection {
+    ingest: Arc<Ingest>,
+    address: SocketAddr,
+    session: Session,
+    phase: Phase,
+    flash_ver: String,
+    /// Cancelled when it has to make room for a younger one; left once it publishes.
+    waiting: Option<WaitingGuard>,
+    /// Milliseconds by which the publisher is ahead of the clock.
+    ahead_ms: u64,
+    batch: Vec<Message>,
+    /// To be sent.
+    out: Vec<u8>,
+}
+
+/// How a connection ended.
+pub(super) struct Ended {
+    /// It had been accepted as a publisher.
+    pub(super) published: bool,
+    /// Why, in words.
+    pub(super) words: String,
+}
+
+/// What to do after the session was drained.
+struct Drained {
+    deadline_ms: Option<u64>,
+    closed: Option<String>,
+}
+
+impl Connection {
+    pub(super) fn new(ingest: Arc<Ingest>, address: SocketAddr, waiting: WaitingGuard) -> Self {
+        let session = Session::new(Config::PUBLIC, ingest.clock().now_ms());
+        Self {
+            ingest,
+            address,
+            session,
+            phase: Phase::Waiting,
+            flash_ver: String::new(),
+            waiting: Some(waiting),
+            ahead_ms: 0,
+            batch: Vec::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Runs to the end of the connection.
+    pub(super) async fn run(mut self, socket: TcpStream) -> Ended {
+        let result = self.pump(socket).await;
+        if let Phase::Publishing { stream, ticket } = &self.phase {
+            stream.unpublish(ticket.id);
+        }
+        let words = result.unwrap_or_else(|error| format!("{error:#}"));
+        Ended { published: self.waiting.is_none(), words }
+    }
+
+    async fn pump(&mut self, mut socket: TcpStream) -> anyhow::Result<String> {
+        match self.until_it_publishes(&mut socket).await? {
+            Some(reason) => {
+                crate::net::socket::close(&mut socket).await;
+                Ok(reason)
+            }
+            None => {
+                let mut socket = Polled::new(socket)?;
+                let reason = self.while_it_publishes(&mut socket).await?;
+                socket.close().await;
+                Ok(reason)
+            }
+        }
+    }
+
+    /// Everything before the first accepted publish; why the connection is to be closed, if it is.
+    async fn until_it_publishes(&mut self, socket: &mut TcpStream) -> anyhow::Result<Option<String>> {
+        let evicted = self.waiting.as_ref().map_or_else(CancellationToken::new, WaitingGuard::evicted);
+        let clock = self.ingest.clock();
+        let mut buffer = BytesMut::new();
+        loop {
+            let Drained { deadline_ms, closed } = self.drain();
+            if !self.out.is_empty() {
+                tokio::time::timeout(WRITE_STALL, socket.write_all(&self.out))
+                    .await
+                    .context("the publisher takes no answer")?
+                    .context("failed to write to the publisher")?;
+                self.out.clear();
+            }
+            if closed.is_some() || self.waiting.is_none() {
+                return Ok(closed);
+            }
+            buffer.reserve(READ_BYTES_WAITING);
+            tokio::select! {
+                read = socket.read_buf(&mut buffer) => {
+                    read.context("failed to read from the publisher")?;
+                    self.take(buffer.split().freeze());
+                }
+                () = clock.until(deadline_ms) => self.session.handle_timeout(clock.now_ms()),
+                () = evicted.cancelled() => bail!("made room for a younger connection"),
+            }
+        }
+    }
+
+    /// Everything after it; why the connection is to be closed.
+    async fn while_it_publishes(&mut self, socket: &mut Polled) -> anyhow::Result<String> {
+        let clock = self.ingest.clock();
+        let (mut pace, mut taken) = (Pace::default(), 0);
+        let mut read_at = Instant::now();
+        loop {
+            let Drained { deadline_ms, closed } = self.drain();
+            socket.write_all(&self.out).await?;
+            self.out.clear();
+            if let Some(reason) = closed {
+                return Ok(reason);
+            }
+            let pause = Duration::from_millis(self.ahead_ms.saturating_sub(AHEAD_MS_MAX).min(AHEAD_PAUSE_MS_MAX));
+            let wake_at = if pause.is_zero() { read_at } else { Instant::now() + pause };
+            tokio::select! {
+                () = tokio::time::sleep_until(wake_at) => {
+                    if !pause.is_zero() {
+                        continue;
+                    }
+                    let read = socket.read()?;
+                    let count = read.as_ref().map_or(0, Bytes::len);
+                    taken += count;
+                    // What fills the buffer may not be all there is.
+                    if count < READ_BYTES {
+                        pace.took(std::mem::take(&mut taken));
+                        read_at = clock.next_tick(pace.step());
+                    }
+                    if let Some(bytes) = read {
+                        self.take(bytes);
+                    }
+                }
+                () = clock.until(deadline_ms) => self.session.handle_timeout(clock.now_ms()),
+                dismissal = dismissed(&mut self.phase) => self.dismiss(&dismissal),
+            }
+        }
+    }
+
+    /// Bytes of the peer; none at its end.
+    fn take(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            self.session.handle_end();
+        } else {
+            // After its end the session ignores what still comes.
+            let _ = self.session.handle_bytes(self.ingest.clock().now_ms(), bytes);
+        }
+    }
+
+    /// Drains the session: gathers what it wants sent, acts on its events.
+    fn drain(&mut self) -> Drained {
+        let mut closed = None;
+        loop {
+            match self.session.poll() {
+                Output::Send(bytes) => self.out.extend_from_slice(&bytes),
+                Output::Event(Event::Closed(reason)) => closed = Some(reason.to_string()),
+                Output::Event(event) => self.act(event),
+                Output::Wait(deadline_ms) => {
+                    self.flush();
+                    return Drained { deadline_ms, closed };
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, event: Event) {
+        match event {
+            Event::Connect { flash_ver, .. } => self.flash_ver = flash_ver,
+            Event::Publish { app, stream, query } => self.publish(&app, &stream, query.as_deref()),
+            Event::Play { .. } => {
+                self.refuse("NetStream.Play.Failed", "PlayAtIngest", "this is an ingest: play from an edge");
+            }
+            Event::Media { track, timestamp, body } => {
+                self.batch.push(Message::Media { track, stamp: timestamp, body });
+            }
+            Event::Metadata(payload) => self.batch.push(Message::Metadata(payload)),
+            Event::SecondRefused { description } => self.note_refused("SecondPublish", &description),
+            // Pauses are of viewers.
+            Event::Data(_) | Event::Pause { .. } | Event::Closed(_) => {}
+            Event::Ended => {
+                self.flush();
+                if let Phase::Publishing { stream, ticket } = std::mem::replace(&mut self.phase, Phase::Waiting) {
+                    tracing::info!(stream = stream.name(), peer = %self.address, "the publisher ended its stream");
+                    stream.unpublish(ticket.id);
+                }
+            }
+        }
+    }
+
+    /// Hands over what has gathered.
+    fn flush(&mut self) {
+        if let Phase::Publishing { stream, ticket } = &self.phase {
+            self.ahead_ms = stream.messages(ticket.id, self.batch.drain(..));
+        } else {
+            self.ahead_ms = 0;
+            self.batch.clear();
+        }
+    }
+
+    fn publish(&mut self, app: &str, name: &str, query: Option<&str>) {
+        const BAD_NAME: &str = "NetStream.Publish.BadName";
+        if self.ingest.stopping() {
+            return self.refuse(BAD_NAME, "Stopping", "this ingest is stopping, connect again");
+        }
+        if app != PUBLISH_APP {
+            let text = format!("publish to the application {PUBLISH_APP}: rtmp://HOST/{PUBLISH_APP}/STREAM?key=KEY");
+            return self.refuse(BAD_NAME, "UnknownApplication", &text);
+        }
+        let Some(stream) = self.ingest.stream(name) else {
+            return self.refuse(BAD_NAME, "UnknownStream", "this event has no stream of that name");
+        };
+        let Some(key) = query.and_then(key_of) else {
+            return self.refuse(BAD_NAME, "MissingKey", "no key: publish to STREAM?key=KEY");
+        };
+        if !self.ingest.keys().accepts(name, key.as_bytes()) {
+            return self.refuse(BAD_NAME, "WrongKey", "the key is not one of this stream");
+        }
+        let Ok(ticket) = stream.publish(self.address, &self.flash_ver) else {
+            return self.refuse(BAD_NAME, "PublisherConflict", "another encoder publishes this stream");
+        };
+        let accepted = self.session.accept_publish(self.ingest.clock().now_ms());
+        self.waiting = None;
+        tracing::info!(stream = name, peer = %self.address, encoder = self.flash_ver, "publishing");
+        self.phase = Phase::Publishing { stream, ticket };
+        if accepted.is_err() {
+            self.session.handle_end();
+        }
+    }
+
+    fn refuse(&mut self, code: &str, reason: &'static str, words: &str) {
+        self.note_refused(reason, words);
+        // It fails only if the session is over already.
+        let _ = self.session.reject(code, words);
+    }
+
+    fn note_refused(&self, reason: &'static str, words: &str) {
+        self.ingest.count_refused(reason);
+        static REFUSED: LogLimit = LogLimit::new();
+        if let Some(unsaid) = REFUSED.allow() {
+            tracing::warn!(peer = %self.address, reason, unsaid, "publisher refused: {words}");
+        }
+    }
+
+    /// The stream no longer wants this publisher.
+    fn dismiss(&mut self, dismissal: &Dismissal) {
+        let (name, words) = match dismissal {
+            Dismissal::Replaced(words) => ("Replaced", words),
+            Dismissal::Refused(name, words) => (*name, words),
+        };
+        if let Phase::Publishing { stream, .. } = std::mem::replace(&mut self.phase, Phase::Waiting) {
+            tracing::warn!(stream = stream.name(), peer = %self.address, reason = name, "publisher closed: {words}");
+            if let Dismissal::Refused(..) = dismissal {
+                self.ingest.count_refused(name);
+            }
+        }
+        let _ = self.session.close("NetStream.Publish.BadName", words);
+    }
+}
+
+/// The key of a query such as `key=KEY&more=x`, with percent signs resolved.
+fn key_of(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+    percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned)
+}
+
+async fn dismissed(phase: &mut Phase) -> Dismissal {
+    match phase {
+        Phase::Waiting => std::future::pending().await,
+        Phase::Publishing { ticket, .. } => {
+            // The sender goes without a word only when the stream was removed from the event.
+            (&mut ticket.dismissed).await.unwrap_or_else(|_| Dismissal::Replaced("the stream was removed".to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_in_a_query() {
+        for (query, key) in [
+            ("key=abc", Some("abc")),
+            ("user=x&key=a%2Fb%zz%", Some("a/b%zz%")),
+            ("key=", Some("")),
+            ("monkey=abc", None),
+            ("key=%ff", None),
+            ("key=a+b%+c", Some("a+b%+c")),
+        ] {
+            assert_eq!(key_of(query).as_deref(), key, "{query}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The socket of a publisher, looked at by the clock.
+//!
+//! A publisher sends some seventy messages a second. A socket that is registered with epoll wakes the node for nearly each
+//! of them, to be told to wait for the next tick ([`super::pace`]); one that is just read at that tick wakes nobody.
+
+use anyhow::Context;
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Read at once. A frame of a usual stream fits; larger ones take a few reads.
+pub(super) const READ_BYTES: usize = 64 << 10;
+/// A peer that takes none of the few bytes we send for this long is gone (design section 9).
+pub(super) const WRITE_STALL: Duration = Duration::from_secs(10);
+/// A full socket is tried again after this.
+const WRITE_RETRY: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// Where all sockets of a thread are read into, one after the other: it stays in the processor's cache.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Polled {
+    socket: std::net::TcpStream,
+}
+
+impl Polled {
+    /// From now on nobody is woken for it.
+    pub(super) fn new(socket: TcpStream) -> anyhow::Result<Self> {
+        // It stays non-blocking.
+        Ok(Self { socket: socket.into_std().context("failed to take the publisher's socket from epoll")? })
+    }
+
+    /// What has come, at most [`READ_BYTES`]: `None` if there is nothing, empty at the end of the connection.
+    pub(super) fn read(&mut self) -> anyhow::Result<Option<Bytes>> {
+        SCRATCH.with_borrow_mut(|scratch| match self.socket.read(scratch) {
+            Ok(count) => Ok(Some(Bytes::copy_from_slice(&scratch[..count]))),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error).context("failed to read from the publisher"),
+        })
+    }
+
+    /// Writes all of it, as soon as the peer takes it.
+    pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+        let write = async {
+            while !bytes.is_empty() {
+                match self.socket.write(bytes) {
+                    Ok(count) => bytes = &bytes[count..],
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(WRITE_RETRY).await,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error).context("failed to write to the publisher"),
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(WRITE_STALL, write).await.context("the publisher takes no answer")?
+    }
+
+    /// Closes so that what was written arrives.
+    pub(super) async fn close(self) {
+        // Without epoll there is nothing better than to drop it.
+        if let Ok(mut socket) = TcpStream::from_std(self.socket) {
+            crate::net::socket::close(&mut socket).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn pair() -> (Polled, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Polled::new(listener.accept().await.unwrap().0).unwrap(), peer)
+    }
+
+    /// Reads until there is something.
+    async fn read(polled: &mut Polled) -> Bytes {
+        tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                match polled.read().unwrap() {
+                    Some(bytes) => return bytes,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_reads_what_came_and_then_the_end() {
+        let (mut polled, mut peer) = pair().await;
+        assert!(polled.read().unwrap().is_none());
+        peer.write_all(b"something").await.unwrap();
+        assert_eq!(read(&mut polled).await, "something");
+        drop(peer);
+        assert_eq!(read(&mut polled).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_is_written_to_as_it_empties() {
+        let (mut polled, mut peer) = pair().await;
+        let sent = vec![7; 16 << 20];
+        let total = sent.len();
+        let reading = tokio::spawn(async move {
+            let mut got = vec![0; total];
+            peer.read_exact(&mut got).await.unwrap();
+            got
+        });
+        polled.write_all(&sent).await.unwrap();
+        assert!(reading.await.unwrap() == sent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let (mut polled, _peer) = pair().await;
+        let error = polled.write_all(&vec![0; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.to_string(), "the publisher takes no answer");
+    }
+}

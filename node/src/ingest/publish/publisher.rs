@@ -1,0 +1,154 @@
+//! Who publishes a stream, and what is known of it.
+
+use super::measure::{Kind, Measure};
+use crate::ingest::stream::Dismissal;
+use bytes::Bytes;
+use lectern_api::node_status::IngestStream;
+use lectern_media::amf0;
+use lectern_media::track::{Class, Track, classify};
+use lectern_media::{aac, avc};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
+
+/// Characters of an encoder's name that are shown.
+const ENCODER_CHARS_MAX: usize = 100;
+
+/// A sequence header of at most this many bytes holds no configuration: two bytes of header with AAC, five with AVC.
+const EMPTY_CONFIG_BYTES: usize = 2;
+
+/// Name of one accepted publish.
+pub type Id = u64;
+
+/// What an accepted publisher holds.
+#[derive(Debug)]
+pub struct Ticket {
+    /// Its name.
+    pub id: Id,
+    /// Comes when it has to go.
+    pub dismissed: oneshot::Receiver<Dismissal>,
+}
+
+/// See the module.
+pub(in crate::ingest) struct Publisher {
+    id: Id,
+    address: SocketAddr,
+    encoder: Option<String>,
+    since_ms: u64,
+    last_ms: u64,
+    measure: Measure,
+    video: Option<(String, u32, u32)>,
+    audio: Option<String>,
+    dismiss: oneshot::Sender<Dismissal>,
+}
+
+impl Publisher {
+    pub(in crate::ingest) fn new(address: SocketAddr, flash_ver: &str, now_ms: u64, segment_ms: u64) -> (Self, Ticket) {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (dismiss, dismissed) = oneshot::channel();
+        let publisher = Self {
+            id,
+            address,
+            encoder: shown(flash_ver),
+            since_ms: now_ms,
+            last_ms: now_ms,
+            measure: Measure::new(now_ms, segment_ms),
+            video: None,
+            audio: None,
+            dismiss,
+        };
+        (publisher, Ticket { id, dismissed })
+    }
+
+    pub(in crate::ingest) fn id(&self) -> Id {
+        self.id
+    }
+
+    /// When it last sent media, or was accepted.
+    pub(in crate::ingest) fn last_ms(&self) -> u64 {
+        self.last_ms
+    }
+
+    pub(in crate::ingest) fn dismiss(self, dismissal: Dismissal) {
+        // A connection that is gone by now has dropped its ticket.
+        let _ = self.dismiss.send(dismissal);
+    }
+
+    /// Looks at a message before it goes on its way; `false` if it should go nowhere.
+    pub(in crate::ingest) fn message(
+        &mut self,
+        now_ms: u64,
+        track: Track,
+        stamp: u32,
+        body: &Bytes,
+    ) -> Result<bool, Dismissal> {
+        self.last_ms = now_ms;
+        if let Some(name) = super::codec::unsupported(track, body) {
+            return Err(Dismissal::Refused("UnsupportedCodec", format!("{name} is not carried: use H.264 and AAC")));
+        }
+        let kind = match classify(track, body) {
+            // Some encoders send an empty configuration first and the real one when they know it.
+            Class::Config if body.len() <= EMPTY_CONFIG_BYTES => return Ok(false),
+            Class::Other => return Ok(true),
+            Class::Media { key } => Kind::Frame { key },
+            Class::Config => {
+                self.configuration(track, body)?;
+                Kind::Config
+            }
+        };
+        self.measure.message(now_ms, track, stamp, kind, body.len());
+        Ok(true)
+    }
+
+    fn configuration(&mut self, track: Track, body: &Bytes) -> Result<(), Dismissal> {
+        let refused = |error: &dyn std::fmt::Display| Dismissal::Refused("UnsupportedCodec", error.to_string());
+        match track {
+            Track::Video => {
+                let config = avc::Config::from_flv_body(body).map_err(|e| refused(&e))?;
+                self.video = Some((config.codec_string, config.width, config.height));
+            }
+            Track::Audio => {
+                let config = aac::Config::from_flv_body(body).map_err(|e| refused(&e))?;
+                self.audio = Some(config.codec_string);
+            }
+        }
+        Ok(())
+    }
+
+    /// `onMetaData`: the encoder's own name is better than `flashVer`, which most set to Adobe's.
+    pub(in crate::ingest) fn metadata(&mut self, payload: &[u8]) {
+        let Ok(values) = amf0::read_all(payload, amf0::Limits::METADATA) else { return };
+        let encoder = values.get(1).and_then(|properties| properties.get("encoder")?.as_str());
+        self.encoder = encoder.and_then(shown).or(self.encoder.take());
+    }
+
+    /// Its dismissal if it sends more than `max_bps`.
+    pub(in crate::ingest) fn above(&self, now_ms: u64, max_bps: u64) -> Option<Dismissal> {
+        let rate = self.measure.above(now_ms, max_bps)?;
+        let text = format!("{} Mbit/s is above the limit of {} Mbit/s", rate / 1_000_000, max_bps / 1_000_000);
+        Some(Dismissal::Refused("BitRateTooHigh", text))
+    }
+
+    pub(in crate::ingest) fn status(&self, now_ms: u64, status: &mut IngestStream) {
+        let report = self.measure.report(now_ms);
+        status.live = true;
+        status.since_ms = Some(self.since_ms);
+        status.publisher = Some(self.address.to_string());
+        status.encoder.clone_from(&self.encoder);
+        status.video_codec = self.video.as_ref().map(|(codec, _, _)| codec.clone());
+        status.width = self.video.as_ref().map(|(_, width, _)| *width);
+        status.height = self.video.as_ref().map(|(_, _, height)| *height);
+        status.audio_codec.clone_from(&self.audio);
+        status.frame_rate = report.frame_rate;
+        status.bit_rate = report.bit_rate;
+        status.gop_ms = report.gop_ms;
+        status.warnings = report.warnings;
+    }
+}
+
+/// A name that a peer gave itself, fit to be shown; `None` if there is nothing to show.
+fn shown(text: &str) -> Option<String> {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(ENCODER_CHARS_MAX).collect();
+    (!text.trim().is_empty()).then(|| text.trim().to_owned())
+}

@@ -1,0 +1,8 @@
+//! What every connection of a node needs, whatever it carries: sockets, the clock, batches of writes, limits.
+
+pub(crate) mod backoff;
+pub mod clock;
+pub(crate) mod lobby;
+pub(crate) mod log_limit;
+pub(crate) mod outbox;
+pub(crate) mod socket;
