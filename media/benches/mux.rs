@@ -10,7 +10,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use lectern_media::ledger::Hash;
 use lectern_media::track::{Frame, Track, TrackSet};
-use lectern_media::ts::{Counters, Muxer};
+use lectern_media::segment::ts::{Counters, Muxer};
 use mpeg2ts::ts::payload::Bytes as Payload;
 use mpeg2ts::ts::{
     ContinuityCounter, Pid, TransportScramblingControl, TsHeader, TsPacket, TsPacketWriter, TsPayload, WriteTsPacket,

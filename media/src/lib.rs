@@ -2,10 +2,9 @@
 //! No socket, no file, no thread, no clock: `clippy.toml` beside this crate's manifest bans them.
 #![forbid(unsafe_code)]
 
-pub mod aac;
 pub mod amf0;
-pub mod avc;
 mod bits;
+pub mod codec;
 pub mod cursor;
 pub mod flv;
 pub mod hls;
@@ -14,6 +13,6 @@ pub mod live;
 pub mod machine;
 pub mod relay;
 pub mod rtmp;
+pub mod segment;
 pub mod time;
 pub mod track;
-pub mod ts;

@@ -134,7 +134,7 @@ pub struct Mark {
     /// Its start, milliseconds since the epoch, unwrapped: receivers unwrap message times from here.
     pub t_ms: u64,
     /// Continuity counters at its start.
-    pub counters: crate::ts::Counters,
+    pub counters: crate::segment::ts::Counters,
     /// The entry of the segment that it closes, with the ledger's `first` and `presentation` from then on.
     pub closed: Option<Closed>,
 }

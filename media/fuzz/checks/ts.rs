@@ -13,7 +13,7 @@ mod input;
 use bytes::Bytes;
 use input::Input;
 use lectern_media::track::{Frame, Track, TrackSet};
-use lectern_media::ts::{Counters, Muxer, VIDEO_PID};
+use lectern_media::segment::ts::{Counters, Muxer, VIDEO_PID};
 
 /// One byte of tracks, three of counters, eight of time, for a configuration of the input's own two of length and the
 /// record; then frames: a byte of track and step, two of length, the body.

@@ -3,7 +3,7 @@
 
 use crate::ledger::Variant;
 use crate::track::TrackSet;
-use crate::{aac, avc};
+use crate::codec::{aac, avc};
 
 /// BANDWIDTH is the first segment's bit rate times three halves: it must bound the segments to come, and encoders with
 /// a rate control of 2 s swing by less than that around their mean.

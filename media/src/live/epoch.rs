@@ -6,7 +6,7 @@ use crate::hls::window;
 use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, NUMBERS_BEGIN_MS, PROFILE, Presentation};
 use crate::relay::{Closed, End, Epoch, Mark};
 use crate::track::{Frame, Track, TrackSet};
-use crate::ts::{Counters, MuxError, Muxer};
+use crate::segment::ts::{Counters, MuxError, Muxer};
 
 /// A tail shorter than this is dropped at the end of an epoch: too short to be worth a request.
 const TAIL_MS_MIN: u64 = 300;

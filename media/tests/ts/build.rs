@@ -1,7 +1,7 @@
 //! Frames for the tests: real configurations, and FLV tag bodies with any content.
 
 use bytes::Bytes;
-use lectern_media::avc;
+use lectern_media::codec::avc;
 use lectern_media::track::{Frame, Track, TrackSet};
 
 /// AVC sequence header of `testdata/bframes.flv`: High, level 1.3, 322x182, one SPS and one PPS.

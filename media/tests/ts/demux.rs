@@ -1,7 +1,7 @@
 //! An independent reader of what the muxer writes: every packet goes through `mpeg2ts`, and what that crate does not
 //! check (continuity, stuffing, sizes) is checked here.
 
-use lectern_media::ts::{AUDIO_PID, Counters, PACKET_BYTES, PMT_PID, VIDEO_PID};
+use lectern_media::segment::ts::{AUDIO_PID, Counters, PACKET_BYTES, PMT_PID, VIDEO_PID};
 use mpeg2ts::es::StreamType;
 use mpeg2ts::ts::payload::Pmt;
 use mpeg2ts::ts::{ReadTsPacket, TsPacketReader, TsPayload};

@@ -5,7 +5,7 @@ use crate::demux::{self, Segment};
 use bytes::Bytes;
 use lectern_media::ledger::Hash;
 use lectern_media::track::{Frame, Track, TrackSet};
-use lectern_media::ts::{AUDIO_PID, Counters, MuxError, Muxer, VIDEO_PID};
+use lectern_media::segment::ts::{AUDIO_PID, Counters, MuxError, Muxer, VIDEO_PID};
 use mpeg2ts::es::StreamType;
 
 const DELAY: u64 = 63_000;

@@ -2,10 +2,10 @@
 
 use crate::build::{both, expected_video, video};
 use crate::demux;
-use lectern_media::aac::ADTS_HEADER_BYTES;
+use lectern_media::codec::aac::ADTS_HEADER_BYTES;
 use lectern_media::ledger::Hash;
 use lectern_media::track::{Frame, Track};
-use lectern_media::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
+use lectern_media::segment::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

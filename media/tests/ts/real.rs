@@ -7,7 +7,7 @@ use crate::{demux, flv};
 use bytes::Bytes;
 use lectern_media::ledger::Hash;
 use lectern_media::track::{Frame, Track, TrackSet};
-use lectern_media::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
+use lectern_media::segment::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
 use std::process::Command;
 
 const BFRAMES: &[u8] = include_bytes!("../../testdata/bframes.flv");

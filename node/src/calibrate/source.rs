@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn its_configurations_are_those_of_a_real_encoder() {
         let [(_, video), (_, audio)] = Source::configurations();
-        let video = lectern_media::avc::Config::from_flv_body(&video).unwrap();
+        let video = lectern_media::codec::avc::Config::from_flv_body(&video).unwrap();
         assert_eq!((video.width, video.height, video.codec_string.as_str()), (1_280, 720, "avc1.42c01f"));
-        let audio = lectern_media::aac::Config::from_flv_body(&audio).unwrap();
+        let audio = lectern_media::codec::aac::Config::from_flv_body(&audio).unwrap();
         assert_eq!((audio.sample_rate, audio.channels, audio.codec_string.as_str()), (48_000, 2, "mp4a.40.2"));
     }
 }

@@ -4,7 +4,7 @@ use crate::ledger::{Entry, EpochId, Hash, Msn, Profile};
 use crate::live::view::Segment;
 use crate::relay::{Epoch, Mark};
 use crate::track::{Frame, Track, TrackSet, classify};
-use crate::ts::{Counters, Muxer};
+use crate::segment::ts::{Counters, Muxer};
 use bytes::Bytes;
 
 /// An epoch as an edge knows it.

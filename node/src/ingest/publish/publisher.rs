@@ -6,7 +6,7 @@ use bytes::Bytes;
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
 use lectern_media::track::{Class, Track, classify};
-use lectern_media::{aac, avc};
+use lectern_media::codec::{aac, avc};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;

@@ -6,7 +6,7 @@ use super::{AUDIO_PID, Counters, VIDEO_PID};
 use crate::flv::{AudioCodec, AudioPacket, AudioTag, VideoCodec, VideoPacket, VideoTag};
 use crate::ledger::{Digest, PROFILE, Profile};
 use crate::track::{Frame, Track, TrackSet};
-use crate::{aac, avc};
+use crate::codec::{aac, avc};
 use bytes::Bytes;
 
 /// Room for the first segment: 2 s at 2 Mbit/s. Later ones are sized by the one before.

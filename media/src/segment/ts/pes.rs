@@ -2,8 +2,8 @@
 
 use super::DELAY_TICKS;
 use super::packet::{Adaptation, PesWriter};
-use crate::aac::{self, ADTS_HEADER_BYTES};
-use crate::avc::{self, nal};
+use crate::codec::aac::{self, ADTS_HEADER_BYTES};
+use crate::codec::avc::{self, nal};
 use bytes::Bytes;
 
 /// AAC frames in a PES packet. Six of 1,024 samples are 128 ms at 48 kHz: 1.5 % of overhead rather than 20 % with one

@@ -1,0 +1,3 @@
+//! Segments: how media becomes the bytes that players download.
+
+pub mod ts;
