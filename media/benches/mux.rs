@@ -9,8 +9,8 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use lectern_media::ledger::Hash;
-use lectern_media::track::{Frame, Track, TrackSet};
-use lectern_media::segment::ts::{Counters, Muxer};
+use lectern_media::segment::{Carry, Muxer, Profile};
+use lectern_media::track::{Frame, Message, Track, TrackSet};
 use mpeg2ts::ts::payload::Bytes as Payload;
 use mpeg2ts::ts::{
     ContinuityCounter, Pid, TransportScramblingControl, TsHeader, TsPacket, TsPacketWriter, TsPayload, WriteTsPacket,
@@ -52,12 +52,12 @@ fn segment(kbit_per_s: u64) -> Vec<Frame> {
         body.extend_from_slice(&u32::try_from(size).unwrap().to_be_bytes());
         body.push(if n == 0 { 0x65 } else { 0x41 });
         body.resize(body.len() + size - 1, 0x5a);
-        frames.push(Frame { track: Track::Video, t_ms: n * 1000 / 30, key: n == 0, body: body.into() });
+        frames.push(Message::read(Track::Video, body.into()).at(n * 1000 / 30));
     }
     for n in 0..94 {
         let mut body = vec![0xaf, 1];
         body.resize(2 + 340, 0xa5);
-        frames.push(Frame { track: Track::Audio, t_ms: n * 1024 / 48, key: false, body: body.into() });
+        frames.push(Message::read(Track::Audio, body.into()).at(n * 1024 / 48));
     }
     frames.sort_by_key(|frame| frame.t_ms);
     frames
@@ -70,7 +70,7 @@ fn payload(frames: &[Frame]) -> BytesCount {
 #[divan::bench(args = RATES)]
 fn mux(bencher: Bencher<'_, '_>, kbit_per_s: u64) {
     let frames = segment(kbit_per_s);
-    let mut muxer = Muxer::new(1, &tracks(), Counters::default()).unwrap();
+    let mut muxer = Muxer::new(Profile::ONE, &tracks(), Carry::default()).unwrap();
     bencher.counter(payload(&frames)).bench_local(|| {
         muxer.start_segment();
         frames.iter().for_each(|frame| muxer.push(frame));
@@ -82,7 +82,7 @@ fn mux(bencher: Bencher<'_, '_>, kbit_per_s: u64) {
 #[divan::bench(args = RATES)]
 fn mux_and_hash(bencher: Bencher<'_, '_>, kbit_per_s: u64) {
     let frames = segment(kbit_per_s);
-    let mut muxer = Muxer::new(1, &tracks(), Counters::default()).unwrap();
+    let mut muxer = Muxer::new(Profile::ONE, &tracks(), Carry::default()).unwrap();
     bencher.counter(payload(&frames)).bench_local(|| {
         muxer.start_segment();
         frames.iter().for_each(|frame| muxer.push(frame));

@@ -14,6 +14,25 @@ pub use tag::{
 pub use video::{VideoCodec, VideoPacket, VideoTag};
 
 use crate::cursor::Short;
+use std::fmt;
+
+/// The codec of a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Codec {
+    /// Of a video tag.
+    Video(VideoCodec),
+    /// Of an audio tag.
+    Audio(AudioCodec),
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Video(codec) => codec.fmt(out),
+            Self::Audio(codec) => codec.fmt(out),
+        }
+    }
+}
 
 /// Why a tag body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

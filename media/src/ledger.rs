@@ -5,6 +5,11 @@
 use serde::{Deserialize, Serialize};
 
 mod decide;
+mod name;
+
+pub use crate::hash::{Digest, Hash};
+pub use crate::segment::Profile;
+pub use name::{Part, SegmentName};
 
 /// Media sequence number of a segment. Below 2³¹ for years.
 pub type Msn = u64;
@@ -12,80 +17,8 @@ pub type Msn = u64;
 /// Unix time in milliseconds at which an epoch began; also the name of the epoch.
 pub type EpochId = u64;
 
-/// Profile that freezes muxer and playlist renderer.
-pub type Profile = u8;
-
-/// The newest profile this build speaks.
-pub const PROFILE: Profile = 1;
-
 /// 2026-01-01T00:00:00Z in unix milliseconds: where numbers start when nobody remembers any.
 pub const NUMBERS_BEGIN_MS: u64 = 1_767_225_600_000;
-
-/// A 128-bit content hash (XXH3) of a segment's bytes, as 32 hexadecimal digits on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Hash(pub u128);
-
-impl Hash {
-    /// The hash of `bytes`.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(xxhash_rust::xxh3::xxh3_128(bytes))
-    }
-}
-
-/// Length and hash of bytes that come in pieces and are not kept.
-#[derive(Clone, Default)]
-pub struct Digest {
-    length: u64,
-    state: xxhash_rust::xxh3::Xxh3,
-}
-
-impl Digest {
-    /// The next piece.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.length += bytes.len() as u64;
-        self.state.update(bytes);
-    }
-
-    /// Bytes so far.
-    #[must_use]
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// The hash of all pieces: the same as [`Hash::of`] the whole.
-    #[must_use]
-    pub fn hash(&self) -> Hash {
-        Hash(self.state.digest128())
-    }
-}
-
-impl std::fmt::Debug for Digest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Digest").field("length", &self.length).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Display for Hash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl Serialize for Hash {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Hash {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'_, str>::deserialize(d)?;
-        u128::from_str_radix(&text, 16)
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom(format!("not a hash of 32 hexadecimal digits: {text:?}")))
-    }
-}
 
 /// One segment, as decided by the ingest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,38 +53,7 @@ impl Entry {
     /// The name of the segment, `PROFILE-EPOCH-MSN.ts`.
     #[must_use]
     pub fn name(&self) -> SegmentName {
-        SegmentName { profile: self.profile, epoch: self.epoch, msn: self.msn }
-    }
-}
-
-/// Name of a segment: `PROFILE-EPOCH-MSN.ts`, all decimal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SegmentName {
-    /// See [`Entry::profile`].
-    pub profile: Profile,
-    /// See [`Entry::epoch`].
-    pub epoch: EpochId,
-    /// See [`Entry::msn`].
-    pub msn: Msn,
-}
-
-impl std::fmt::Display for SegmentName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}-{}.ts", self.profile, self.epoch, self.msn)
-    }
-}
-
-impl SegmentName {
-    /// Reads a name. `None` for anything that [`SegmentName::to_string`] would not have written.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.strip_suffix(".ts")?.splitn(3, '-');
-        let name = Self {
-            profile: parts.next()?.parse().ok()?,
-            epoch: parts.next()?.parse().ok()?,
-            msn: parts.next()?.parse().ok()?,
-        };
-        (name.to_string() == text).then_some(name)
+        SegmentName::media(self.profile, self.epoch, self.msn)
     }
 }
 
@@ -232,6 +134,12 @@ impl Ledger {
     pub fn listed(&self) -> &[Entry] {
         let from = self.entries.partition_point(|e| e.msn < self.first);
         self.entries.get(from..).unwrap_or_default()
+    }
+
+    /// The profile of an epoch, if there is an entry of it.
+    #[must_use]
+    pub fn profile_of(&self, epoch: EpochId) -> Option<Profile> {
+        self.entries.iter().rev().find(|e| e.epoch == epoch).map(|e| e.profile)
     }
 
     /// The newest entry, listed or not.

@@ -7,6 +7,7 @@ mod bits;
 pub mod codec;
 pub mod cursor;
 pub mod flv;
+pub mod hash;
 pub mod hls;
 pub mod ledger;
 pub mod live;

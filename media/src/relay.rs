@@ -133,8 +133,8 @@ pub struct Mark {
     pub msn: Msn,
     /// Its start, milliseconds since the epoch, unwrapped: receivers unwrap message times from here.
     pub t_ms: u64,
-    /// Continuity counters at its start.
-    pub counters: crate::segment::ts::Counters,
+    /// What its muxer starts with: for MPEG-TS the continuity counters.
+    pub counters: crate::segment::Carry,
     /// The entry of the segment that it closes, with the ledger's `first` and `presentation` from then on.
     pub closed: Option<Closed>,
 }

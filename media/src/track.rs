@@ -1,8 +1,11 @@
-//! What a media message is, once it has left RTMP: a track, a time and the bytes of the FLV tag body.
+//! What a media message is, once it has left RTMP: a track, a time, what its header says, and the bytes of the FLV tag
+//! body.
 //!
-//! The bytes are never rewritten between the encoder and a viewer of RTMP or HTTP-FLV; only the times are corrected,
-//! once, by the ingest.
+//! [`Message::read`] is the door: it reads the header of a tag body once, and the result travels with the message to the
+//! muxer. The bytes are never rewritten between the encoder and a viewer of RTMP or HTTP-FLV; only the times are
+//! corrected, once, by the ingest.
 
+use crate::flv::{AudioCodec, AudioPacket, AudioTag, Codec, TagKind, VideoCodec, VideoPacket, VideoTag};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,41 @@ pub enum Track {
     Audio,
 }
 
+impl From<Track> for TagKind {
+    fn from(track: Track) -> Self {
+        match track {
+            Track::Audio => Self::Audio,
+            Track::Video => Self::Video,
+        }
+    }
+}
+
+/// One audio or video message as a publisher sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Which elementary stream it belongs to.
+    pub track: Track,
+    /// What its header says.
+    pub class: Class,
+    /// The FLV tag body: header bytes, then the payload (FLV specification v10.1, annex E.4.2 and E.4.3).
+    pub body: Bytes,
+}
+
+impl Message {
+    /// Reads the header of an FLV tag body.
+    #[must_use]
+    pub fn read(track: Track, body: Bytes) -> Self {
+        Self { track, class: classify(track, &body), body }
+    }
+
+    /// The message with its corrected time.
+    #[must_use]
+    pub fn at(self, t_ms: u64) -> Frame {
+        let Self { track, class, body } = self;
+        Frame { track, t_ms, class, body }
+    }
+}
+
 /// One audio or video message with its corrected time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -23,10 +61,18 @@ pub struct Frame {
     pub track: Track,
     /// Decoding time in milliseconds since the epoch of the stream began, never wrapped.
     pub t_ms: u64,
-    /// A video frame that decoding can start at. False for audio.
-    pub key: bool,
-    /// The FLV tag body: one or two header bytes, then the payload (FLV specification v10.1, annex E.4.2 and E.4.3).
+    /// What its header says.
+    pub class: Class,
+    /// The FLV tag body, as in [`Message::body`].
     pub body: Bytes,
+}
+
+impl Frame {
+    /// Whether it is a video frame that decoding can start at, by its header. False for audio.
+    #[must_use]
+    pub fn key(&self) -> bool {
+        matches!(self.class, Class::Media(Media { key: true, .. }))
+    }
 }
 
 /// The configurations in force in one epoch: the bodies of the sequence headers as the encoder sent them.
@@ -43,39 +89,120 @@ pub struct TrackSet {
     pub metadata: Option<Bytes>,
 }
 
-/// What the first two bytes of an FLV tag body say (FLV specification v10.1, E.4.2.1 and E.4.3.1).
+/// What the header of an FLV tag body says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// A sequence header: AVCDecoderConfigurationRecord or AudioSpecificConfig.
     Config,
-    /// Coded media; `key` if decoding can start there.
-    Media {
-        /// An AVC key frame. Always false for audio.
-        key: bool,
-    },
-    /// Nothing that a segment is made of: end of sequence, command frames, codecs other than AVC and AAC.
+    /// Coded media of a codec that Lectern carries.
+    Media(Media),
+    /// The encoder announces the end of the sequence: nothing that a segment is made of.
+    End,
+    /// Nothing that a segment is made of: commands, packet types that are not known, bodies too short for their header.
     Other,
+    /// A codec that Lectern does not carry.
+    NotCarried(Codec),
+}
+
+/// Coded media: what its header says of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Media {
+    /// Decoding can start here. Always false for audio.
+    pub key: bool,
+    /// Presentation minus decoding time in milliseconds; may be negative. 0 for audio.
+    pub composition_ms: i32,
+    /// Bytes of the header: the payload of the body begins behind them.
+    pub header_bytes: u8,
+}
+
+impl Media {
+    /// The coded media in the body of its message.
+    #[must_use]
+    pub fn payload(self, body: &Bytes) -> Bytes {
+        body.slice(usize::from(self.header_bytes).min(body.len())..)
+    }
 }
 
 /// Classifies an FLV tag body.
 #[must_use]
 pub fn classify(track: Track, body: &[u8]) -> Class {
-    const AVC: u8 = 7;
-    const AAC: u8 = 10;
-    const KEY: u8 = 1;
-    const INTER: u8 = 2;
-    match (track, body) {
-        (Track::Video, [first, packet, ..]) if first & 0x8f == AVC => match (packet, first >> 4) {
-            (0, _) => Class::Config,
-            (1, KEY) => Class::Media { key: true },
-            (1, INTER..=4) => Class::Media { key: false },
-            _ => Class::Other,
-        },
-        (Track::Audio, [first, packet, ..]) if first >> 4 == AAC => match packet {
-            0 => Class::Config,
-            1 => Class::Media { key: false },
-            _ => Class::Other,
-        },
-        (Track::Video | Track::Audio, _) => Class::Other,
+    match track {
+        Track::Video => VideoTag::parse(body).map_or(Class::Other, |tag| video(&tag, body.len())),
+        Track::Audio => AudioTag::parse(body).map_or(Class::Other, |tag| audio(&tag, body.len())),
+    }
+}
+
+fn video(tag: &VideoTag<'_>, body_bytes: usize) -> Class {
+    match (tag.codec, tag.packet) {
+        (VideoCodec::Avc, VideoPacket::SequenceHeader) => Class::Config,
+        (VideoCodec::Avc, VideoPacket::Nalu) => {
+            let header_bytes = header_bytes(body_bytes, tag.data);
+            Class::Media(Media { key: tag.key, composition_ms: tag.composition_ms, header_bytes })
+        }
+        (VideoCodec::Avc, VideoPacket::EndOfSequence) => Class::End,
+        (VideoCodec::Avc, VideoPacket::Other) => Class::Other,
+        (codec @ (VideoCodec::Id(_) | VideoCodec::FourCc(_)), _) => Class::NotCarried(Codec::Video(codec)),
+    }
+}
+
+fn audio(tag: &AudioTag<'_>, body_bytes: usize) -> Class {
+    match (tag.codec, tag.packet) {
+        (AudioCodec::Aac, AudioPacket::SequenceHeader) => Class::Config,
+        (AudioCodec::Aac, AudioPacket::Raw) => {
+            let header_bytes = header_bytes(body_bytes, tag.data);
+            Class::Media(Media { header_bytes, ..Media::default() })
+        }
+        (AudioCodec::Aac, AudioPacket::Other) => Class::Other,
+        (codec @ (AudioCodec::Format(_) | AudioCodec::FourCc(_)), _) => Class::NotCarried(Codec::Audio(codec)),
+    }
+}
+
+/// The payload is the end of the body; what is before it is the header, of a few bytes.
+fn header_bytes(body_bytes: usize, payload: &[u8]) -> u8 {
+    u8::try_from(body_bytes - payload.len()).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_says_what_a_message_is() {
+        let media = |key, composition_ms, header_bytes| Class::Media(Media { key, composition_ms, header_bytes });
+        let other = |name| Err(name);
+        let table: &[(Track, &[u8], Result<Class, &str>)] = &[
+            (Track::Video, b"\x17\0\0\0\0\x01", Ok(Class::Config)),
+            (Track::Video, b"\x27\0\0\0\x50\x01", Ok(Class::Config)),
+            (Track::Video, b"\x17\x01\0\0\x50nal", Ok(media(true, 80, 5))),
+            (Track::Video, b"\x27\x01\xff\xff\xd8", Ok(media(false, -40, 5))),
+            (Track::Video, b"\x47\x01\0\0\0nal", Ok(media(false, 0, 5))),
+            (Track::Video, b"\x57\x01", Ok(Class::Other)),
+            (Track::Video, b"\x67\x01\0\0\0nal", Ok(Class::Other)),
+            (Track::Video, b"\x17\x02\0\0\0", Ok(Class::End)),
+            (Track::Video, b"\x17\x01\0", Ok(Class::Other)),
+            (Track::Video, b"", Ok(Class::Other)),
+            (Track::Video, b"\x90hvc1", other("HEVC")),
+            (Track::Video, b"\x12x", other("Sorenson H.263")),
+            (Track::Audio, b"\xaf\0\x12\x10", Ok(Class::Config)),
+            (Track::Audio, b"\xae\x01frame", Ok(media(false, 0, 2))),
+            (Track::Audio, b"\xaf\x02", Ok(Class::Other)),
+            (Track::Audio, b"\xaf", Ok(Class::Other)),
+            (Track::Audio, b"\x2f", other("MP3")),
+            (Track::Audio, b"\x90Opus", other("Opus")),
+        ];
+        for (track, body, expected) in table {
+            match (classify(*track, body), expected) {
+                (Class::NotCarried(codec), Err(name)) => assert_eq!(codec.to_string(), *name, "{body:x?}"),
+                (found, expected) => assert_eq!(Ok(found), *expected, "{body:x?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_payload_is_what_follows_the_header() {
+        let message = Message::read(Track::Video, Bytes::from_static(b"\x17\x01\0\0\x50nal"));
+        let Class::Media(media) = message.class else { panic!("{message:?}") };
+        assert_eq!(media.payload(&message.body), "nal");
+        assert!(message.at(40).key());
     }
 }

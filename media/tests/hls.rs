@@ -5,7 +5,7 @@
 mod check;
 
 use lectern_media::hls::{media_playlist, multivariant_playlist};
-use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Variant};
+use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Profile, Variant};
 use proptest::prelude::*;
 
 /// 2026-12-01T01:00:00.123Z.
@@ -29,7 +29,7 @@ fn ledger(epochs: &[u64]) -> Ledger {
         entries.push(Entry {
             msn,
             epoch: *epoch,
-            profile: 1,
+            profile: Profile::ONE,
             dseq,
             t_ms: before.map_or(0, |last| last.t_ms + 2000),
             duration_us: 2_000_000,

@@ -7,7 +7,7 @@ mod input;
 
 use input::Input;
 use lectern_media::hls::{media_playlist, multivariant_playlist};
-use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Variant};
+use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Profile, Variant};
 
 /// Programme times stay below the year 3000.
 const EPOCH_MS_MAX: u64 = 32_503_680_000_000;
@@ -37,7 +37,7 @@ pub fn round_trip(data: &[u8]) {
         let duration_us = input.number(3);
         let gap = flags & 2 == 2;
         let hash = Hash::default();
-        let profile = 1;
+        let profile = Profile::ONE;
         let (length, messages) = (188, 1);
         entries.push(Entry { msn, epoch, profile, dseq, t_ms, duration_us, length, hash, messages, opens_epoch, gap });
         msn += 1;

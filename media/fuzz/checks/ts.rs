@@ -12,8 +12,9 @@ mod input;
 
 use bytes::Bytes;
 use input::Input;
-use lectern_media::track::{Frame, Track, TrackSet};
+use lectern_media::segment::Tracks;
 use lectern_media::segment::ts::{Counters, Muxer, VIDEO_PID};
+use lectern_media::track::{Frame, Message, Track, TrackSet};
 
 /// One byte of tracks, three of counters, eight of time, for a configuration of the input's own two of length and the
 /// record; then frames: a byte of track and step, two of length, the body.
@@ -34,14 +35,14 @@ pub fn round_trip(data: &[u8]) {
         }
     };
     let frames = frames(&mut input, start_ms);
-    let Ok(mut muxer) = Muxer::new(1, &tracks, before) else { return };
+    let Ok(mut muxer) = build::muxer(&tracks, before) else { return };
     let (bytes, after) = mux(&mut muxer, &frames);
     let four_bits = |counter: u8| counter % 16;
     let at = Counters { psi: four_bits(before.psi), video: four_bits(before.video), audio: four_bits(before.audio) };
     let segment = demux::read(&bytes, at);
     assert_eq!(segment.counters, after);
-    if let Some(config) = muxer.video() {
-        let sent: Vec<_> = frames.iter().filter_map(|frame| build::expected_video(frame, config)).collect();
+    if let Some(config) = Tracks::read(&tracks).ok().and_then(|tracks| tracks.video) {
+        let sent: Vec<_> = frames.iter().filter_map(|frame| build::expected_video(frame, &config)).collect();
         let got: Vec<_> = segment.of(VIDEO_PID).iter().map(|pes| pes.data.clone()).collect();
         assert!(sent == got, "access units differ");
     }
@@ -60,7 +61,7 @@ fn frames(input: &mut Input<'_>, start_ms: u64) -> Vec<Frame> {
         let track = if head & 1 == 0 { Track::Video } else { Track::Audio };
         let length = input.number(2) as usize;
         let body = Bytes::copy_from_slice(input.bytes(length));
-        frames.push(Frame { track, t_ms, key: false, body });
+        frames.push(Message::read(track, body).at(t_ms));
     }
     frames
 }

@@ -1,8 +1,6 @@
-//! AAC as FLV carries it: the AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), and the ADTS header that MPEG-TS wants
-//! before every frame.
+//! AAC: the AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), and the ADTS header that MPEG-TS wants before every frame.
 
 use crate::bits::BitReader;
-use crate::flv::{AudioCodec, AudioPacket, AudioTag};
 
 mod adts;
 
@@ -40,15 +38,6 @@ pub struct Config {
 /// Why an AAC configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Another codec.
-    #[error("audio is {codec}: not supported, only AAC is")]
-    Codec {
-        /// Which.
-        codec: AudioCodec,
-    },
-    /// The tag body is no sequence header.
-    #[error("not an AAC sequence header")]
-    NotASequenceHeader,
     /// It ends in the middle.
     #[error("AudioSpecificConfig ends at byte {bytes}, in the middle of {reading}")]
     Short {
@@ -81,21 +70,6 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the body of an FLV audio tag that is an AAC sequence header.
-    ///
-    /// # Errors
-    /// Another codec, another packet type, or a configuration that [`Config::parse`] refuses.
-    pub fn from_flv_body(body: &[u8]) -> Result<Self, ConfigError> {
-        let tag = AudioTag::parse(body).map_err(|_| ConfigError::NotASequenceHeader)?;
-        if tag.codec != AudioCodec::Aac {
-            return Err(ConfigError::Codec { codec: tag.codec });
-        }
-        if tag.packet != AudioPacket::SequenceHeader {
-            return Err(ConfigError::NotASequenceHeader);
-        }
-        Self::parse(tag.data)
-    }
-
     /// Reads an AudioSpecificConfig.
     ///
     /// # Errors

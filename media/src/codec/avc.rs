@@ -1,7 +1,7 @@
-//! H.264 as FLV carries it: the decoder configuration (ISO/IEC 14496-15, 5.3.3.1), length-prefixed NAL units and what
-//! of a sequence parameter set (ITU-T H.264, 7.3.2.1.1) people want to know.
+//! H.264: the decoder configuration (ISO/IEC 14496-15, 5.3.3.1), length-prefixed NAL units, and the fields of a sequence
+//! parameter set (ITU-T H.264, 7.3.2.1.1) that playlists and status show.
 
-use crate::flv::{VideoCodec, VideoPacket, VideoTag};
+use crate::cursor::{Cursor, Short};
 use bytes::Bytes;
 
 pub mod nal;
@@ -37,15 +37,6 @@ pub struct Config {
 /// Why a decoder configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Another codec, or H.264 in an Enhanced RTMP header.
-    #[error("video is {codec}: not supported, only H.264 is")]
-    Codec {
-        /// Which.
-        codec: VideoCodec,
-    },
-    /// The tag body is no sequence header.
-    #[error("not an AVC sequence header")]
-    NotASequenceHeader,
     /// Larger than [`MAX_CONFIG_BYTES`].
     #[error("AVC configuration of {bytes} bytes, at most {MAX_CONFIG_BYTES} are accepted")]
     TooLarge {
@@ -92,22 +83,13 @@ pub enum ConfigError {
     },
 }
 
-impl Config {
-    /// Reads the body of an FLV video tag that is an AVC sequence header.
-    ///
-    /// # Errors
-    /// Another codec, another packet type, or a configuration that [`Config::parse`] refuses.
-    pub fn from_flv_body(body: &Bytes) -> Result<Self, ConfigError> {
-        let tag = VideoTag::parse(body).map_err(|_| ConfigError::NotASequenceHeader)?;
-        if tag.codec != VideoCodec::Avc {
-            return Err(ConfigError::Codec { codec: tag.codec });
-        }
-        if tag.packet != VideoPacket::SequenceHeader {
-            return Err(ConfigError::NotASequenceHeader);
-        }
-        Self::parse(&body.slice_ref(tag.data))
+impl From<Short> for ConfigError {
+    fn from(short: Short) -> Self {
+        Self::Short { bytes: short.position + short.left, reading: short.what }
     }
+}
 
+impl Config {
     /// Reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1.2).
     ///
     /// # Errors
@@ -116,28 +98,28 @@ impl Config {
         if record.len() > MAX_CONFIG_BYTES {
             return Err(ConfigError::TooLarge { bytes: record.len() });
         }
-        let mut cursor = Cursor { record, at: 0 };
-        let version = cursor.byte("version")?;
+        let mut cursor = Cursor::new(record);
+        let version = cursor.u8("version")?;
         if version != 1 {
             return Err(ConfigError::Version { version });
         }
-        let profile = cursor.byte("profile")?;
-        let compatibility = cursor.byte("profile compatibility")?;
-        let level = cursor.byte("level")?;
-        let nal_length_size = (cursor.byte("length size")? & 3) + 1;
+        let profile = cursor.u8("profile")?;
+        let compatibility = cursor.u8("profile compatibility")?;
+        let level = cursor.u8("level")?;
+        let nal_length_size = (cursor.u8("length size")? & 3) + 1;
         if nal_length_size == 3 {
             return Err(ConfigError::LengthSize);
         }
-        let count = cursor.byte("number of SPS")? & 0x1f;
-        let sps = cursor.sets(count, nal::SPS, "SPS")?;
-        let count = cursor.byte("number of PPS")?;
-        let pps = cursor.sets(count, nal::PPS, "PPS")?;
+        let count = cursor.u8("number of SPS")? & 0x1f;
+        let sps = sets(&mut cursor, record, count, (nal::SPS, "SPS"))?;
+        let count = cursor.u8("number of PPS")?;
+        let pps = sets(&mut cursor, record, count, (nal::PPS, "PPS"))?;
         let first = sps.first().ok_or(ConfigError::Missing { what: "SPS" })?;
         if pps.is_empty() {
             return Err(ConfigError::Missing { what: "PPS" });
         }
         let info = Sps::parse(first).map_err(|source| ConfigError::Sps { source })?;
-        let sps_ext = cursor.extension(profile)?;
+        let sps_ext = extension(&mut cursor, record, profile)?;
         let codec_string = format!("avc1.{profile:02x}{compatibility:02x}{level:02x}");
         Ok(Self { width: info.width, height: info.height, sps, sps_ext, pps, nal_length_size, info, codec_string })
     }
@@ -148,52 +130,37 @@ impl Config {
     }
 }
 
-/// Where in the record reading stands.
-struct Cursor<'a> {
-    record: &'a Bytes,
-    at: usize,
+/// A list of parameter sets, each with its length in two bytes before it. `wanted` is their NAL unit type and what it is
+/// called.
+fn sets(
+    cursor: &mut Cursor<'_>,
+    record: &Bytes,
+    count: u8,
+    (wanted, called): (u8, &'static str),
+) -> Result<Vec<Bytes>, ConfigError> {
+    let mut sets = Vec::new();
+    for _ in 0..count {
+        let length = cursor.u16(called)?;
+        let set = record.slice_ref(cursor.take(usize::from(length), called)?);
+        let found = set.first().map(|header| header & 0x1f);
+        let found = found.ok_or(ConfigError::Short { bytes: record.len(), reading: called })?;
+        if found != wanted {
+            return Err(ConfigError::NalType { wanted, found });
+        }
+        sets.push(set);
+    }
+    Ok(sets)
 }
 
-impl Cursor<'_> {
-    fn short(&self, reading: &'static str) -> ConfigError {
-        ConfigError::Short { bytes: self.record.len(), reading }
+/// The tail that records of High profiles have and many encoders leave out.
+fn extension(cursor: &mut Cursor<'_>, record: &Bytes, profile: u8) -> Result<Vec<Bytes>, ConfigError> {
+    let there = matches!(profile, 100 | 110 | 122 | 144) && cursor.rest().len() >= 4;
+    if !there {
+        return Ok(Vec::new());
     }
-
-    fn byte(&mut self, reading: &'static str) -> Result<u8, ConfigError> {
-        let byte = *self.record.get(self.at).ok_or_else(|| self.short(reading))?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    fn sets(&mut self, count: u8, wanted: u8, reading: &'static str) -> Result<Vec<Bytes>, ConfigError> {
-        let mut sets = Vec::new();
-        for _ in 0..count {
-            let length = usize::from(self.byte(reading)?) << 8 | usize::from(self.byte(reading)?);
-            let end = self.at + length;
-            if end > self.record.len() {
-                return Err(self.short(reading));
-            }
-            let set = self.record.slice(self.at..end);
-            self.at = end;
-            let found = set.first().map(|header| header & 0x1f).ok_or_else(|| self.short(reading))?;
-            if found != wanted {
-                return Err(ConfigError::NalType { wanted, found });
-            }
-            sets.push(set);
-        }
-        Ok(sets)
-    }
-
-    /// The tail that records of High profiles have and many encoders leave out.
-    fn extension(&mut self, profile: u8) -> Result<Vec<Bytes>, ConfigError> {
-        let there = matches!(profile, 100 | 110 | 122 | 144) && self.record.len() >= self.at + 4;
-        if !there {
-            return Ok(Vec::new());
-        }
-        self.at += 3; // chroma format and bit depths: the SPS says them as well
-        let count = self.byte("number of SPS extensions")?;
-        self.sets(count, nal::SPS_EXT, "SPS extension")
-    }
+    cursor.take(3, "chroma format and bit depths")?; // the SPS has them as well
+    let count = cursor.u8("number of SPS extensions")?;
+    sets(cursor, record, count, (nal::SPS_EXT, "SPS extension"))
 }
 
 #[cfg(test)]

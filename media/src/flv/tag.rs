@@ -1,7 +1,6 @@
 //! File header and tag framing (annex E.2, E.3, E.4.1).
 
 use crate::time::wrap_ms;
-use crate::track::Track;
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// File header with the first `PreviousTagSize`.
@@ -28,15 +27,6 @@ impl TagKind {
             Self::Audio => 8,
             Self::Video => 9,
             Self::Script => 18,
-        }
-    }
-}
-
-impl From<Track> for TagKind {
-    fn from(track: Track) -> Self {
-        match track {
-            Track::Audio => Self::Audio,
-            Track::Video => Self::Video,
         }
     }
 }

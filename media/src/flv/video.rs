@@ -67,7 +67,7 @@ impl<'a> VideoTag<'a> {
         }
         let packet = match cursor.u8("AVC packet type").map_err(Error::Short)? {
             0 => VideoPacket::SequenceHeader,
-            1 => VideoPacket::Nalu,
+            1 if FRAMES.contains(&frame_type) => VideoPacket::Nalu,
             2 => VideoPacket::EndOfSequence,
             _ => VideoPacket::Other,
         };
@@ -129,6 +129,8 @@ impl fmt::Display for VideoCodec {
 }
 
 const FRAME_KEY: u8 = 1;
+/// Key, inter, disposable and generated frames; the other types are no pictures.
+const FRAMES: std::ops::RangeInclusive<u8> = 1..=4;
 const FRAME_COMMAND: u8 = 5;
 const ENHANCED_MULTITRACK: u8 = 6;
 const ENHANCED_MOD_EX: u8 = 7;

@@ -52,7 +52,7 @@ pub enum Cut {
 pub fn decide(state: &State, frame: &Frame) -> Cut {
     let lasted_ms = frame.t_ms.saturating_sub(state.start_ms);
     let can_start = match frame.track {
-        Track::Video => frame.key,
+        Track::Video => frame.key(),
         Track::Audio => !state.has_video,
     };
     if can_start && lasted_ms * 10 >= state.segment_ms * 9 {
@@ -85,6 +85,7 @@ pub fn duration_us(start_ms: u64, end_ms: u64, target_s: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::track::{Class, Media};
     use bytes::Bytes;
 
     const VIDEO: State = State { segment_ms: 2000, target_s: Some(2), has_video: true, start_ms: 60_000 };
@@ -92,7 +93,8 @@ mod tests {
     const AUDIO_ONLY: State = State { has_video: false, ..VIDEO };
 
     fn frame(track: Track, key: bool, lasted_ms: u64) -> Frame {
-        Frame { track, t_ms: VIDEO.start_ms + lasted_ms, key, body: Bytes::new() }
+        let class = Class::Media(Media { key, ..Media::default() });
+        Frame { track, t_ms: VIDEO.start_ms + lasted_ms, class, body: Bytes::new() }
     }
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
                 }
                 let state = State { segment_ms, target_s: Some(target), has_video: true, start_ms: 0 };
                 let as_before = first_ms.min(FIRST_SEGMENT_MS_MAX);
-                let frame = Frame { track: Track::Audio, t_ms: as_before, key: false, body: Bytes::new() };
+                let frame = Frame { t_ms: as_before, ..frame(Track::Audio, false, 0) };
                 assert_eq!(decide(&state, &frame), Cut::No, "a key frame at {as_before} ms again would come too late");
             }
         }

@@ -1,9 +1,9 @@
 //! What `index.m3u8` says of the stream (RFC 8216, 4.3.4.2). Decided once, when the first segment of a presentation
 //! closes, from that segment and the configurations: every edge gets it with the mark.
 
+use crate::codec::Config;
 use crate::ledger::Variant;
-use crate::track::TrackSet;
-use crate::codec::{aac, avc};
+use crate::track::{Track, TrackSet};
 
 /// BANDWIDTH is the first segment's bit rate times three halves: it must bound the segments to come, and encoders with
 /// a rate control of 2 s swing by less than that around their mean.
@@ -16,14 +16,14 @@ const STEP_BITS_PER_S: u64 = 50_000;
 /// Configurations that cannot be read are left out; no muxer would have taken them.
 #[must_use]
 pub fn variant(tracks: &TrackSet, bytes: u64, duration_us: u64) -> Variant {
-    let video = tracks.video.as_ref().and_then(|body| avc::Config::from_flv_body(body).ok());
-    let audio = tracks.audio.as_deref().and_then(|body| aac::Config::from_flv_body(body).ok());
-    let names = video.as_ref().map(|config| &config.codec_string).into_iter();
-    let names: Vec<_> = names.chain(audio.as_ref().map(|config| &config.codec_string)).map(String::as_str).collect();
+    let bodies = [(Track::Video, &tracks.video), (Track::Audio, &tracks.audio)];
+    let read = |(track, body): (Track, &Option<_>)| body.as_ref().and_then(|body| Config::read(track, body).ok());
+    let configs: Vec<_> = bodies.into_iter().filter_map(read).collect();
+    let names: Vec<_> = configs.iter().map(Config::name).collect();
     Variant {
         bandwidth: bandwidth(bytes, duration_us),
         codecs: names.join(","),
-        resolution: video.map(|config| (config.width, config.height)),
+        resolution: configs.iter().find_map(Config::resolution),
     }
 }
 

@@ -26,13 +26,13 @@ pub fn first(entries: &[Entry], target_s: u32, segment_ms: u64, window: u32) -> 
 #[cfg(test)]
 mod tests {
     use super::first;
-    use crate::ledger::{Entry, Hash, Msn};
+    use crate::ledger::{Entry, Hash, Msn, Profile};
 
     fn entries(durations_ms: &[u64]) -> Vec<Entry> {
         let entry = |(msn, duration_ms): (Msn, &u64)| Entry {
             msn,
             epoch: 1,
-            profile: 1,
+            profile: Profile::ONE,
             dseq: 0,
             t_ms: 0,
             duration_us: duration_ms * 1000,

@@ -99,13 +99,13 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Hash, Variant};
+    use crate::ledger::{Hash, Profile, Variant};
 
     fn entry(msn: Msn, duration_ms: u64) -> Entry {
         Entry {
             msn,
             epoch: 1_000,
-            profile: 1,
+            profile: Profile::ONE,
             dseq: 5,
             t_ms: 0,
             duration_us: duration_ms * 1_000,

@@ -3,9 +3,10 @@
 //! The caller's loop: call one method with the time, then `while let Some(output) = edge.poll()`, and call
 //! [`Edge::tick`] no later than [`Edge::next_wake`].
 
-use crate::ledger::{Ledger, PROFILE, SegmentName};
+use crate::ledger::{Ledger, SegmentName};
 use crate::live::view::{Open, Segment, View};
 use crate::relay::{Greeting, LINK_DEAD_MS, RelayMessage};
+use crate::segment::Profile;
 use crate::track::{Frame, Track, TrackSet};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -167,7 +168,8 @@ impl Edge {
     #[must_use]
     pub fn greeting(&self, now_ms: u64) -> Greeting {
         let held = self.truth.entries.iter().filter(|e| self.store.holds(e)).map(|e| e.msn).collect();
-        Greeting { ledger: self.truth.clone(), held, profiles: vec![PROFILE], live_link: self.live_link(now_ms) }
+        let profiles = Profile::SPOKEN.to_vec();
+        Greeting { ledger: self.truth.clone(), held, profiles, live_link: self.live_link(now_ms) }
     }
 
     /// The admin addresses of all other edges.
@@ -278,7 +280,8 @@ impl Edge {
             .filter(|e| !e.gap && !self.store.holds(e))
             .map(crate::ledger::Entry::name)
             .collect();
-        let wanted: BTreeSet<_> = missing.iter().copied().filter(|name| !self.coming(now_ms, name.msn)).collect();
+        let wanted: BTreeSet<_> =
+            missing.iter().copied().filter(|name| !name.msn().is_some_and(|msn| self.coming(now_ms, msn))).collect();
         for (sibling, name) in self.fetches.want(now_ms, &wanted, &self.siblings) {
             self.outputs.push_back(Output::Fetch { sibling, name });
         }
@@ -328,10 +331,11 @@ impl Edge {
             Some(link) => {
                 let epoch = link.open_epoch?;
                 let next_msn = self.tail.as_ref().map_or(next_msn, Tail::msn).max(next_msn);
-                Some(Open::new(epoch, next_msn))
+                let profile = link.profile_of(epoch).or_else(|| self.truth.profile_of(epoch));
+                Some(Open { epoch, profile: profile.unwrap_or(Profile::NEWEST), next_msn })
             }
             None if self.truth.life == crate::ledger::Life::Open => {
-                self.truth.last().map(|last| Open::new(last.epoch, next_msn))
+                self.truth.last().map(|last| Open { epoch: last.epoch, profile: last.profile, next_msn })
             }
             None => None,
         }

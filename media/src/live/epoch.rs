@@ -3,10 +3,10 @@
 use super::timeline::{JUMP_AHEAD_MS, Placed, Timeline};
 use crate::hls::cut::{self, Cut, FIRST_SEGMENT_MS_MAX};
 use crate::hls::window;
-use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, NUMBERS_BEGIN_MS, PROFILE, Presentation};
+use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, NUMBERS_BEGIN_MS, Presentation};
 use crate::relay::{Closed, End, Epoch, Mark};
+use crate::segment::{Carry, MuxError, Muxer, Profile};
 use crate::track::{Frame, Track, TrackSet};
-use crate::segment::ts::{Counters, MuxError, Muxer};
 
 /// A tail shorter than this is dropped at the end of an epoch: too short to be worth a request.
 const TAIL_MS_MIN: u64 = 300;
@@ -30,7 +30,7 @@ pub struct Cutting {
 struct Segment {
     msn: Msn,
     t_ms: u64,
-    counters: Counters,
+    carry: Carry,
     messages: u32,
     opens_epoch: bool,
 }
@@ -42,6 +42,8 @@ pub(super) struct OpenEpoch {
     /// First epoch of the presentation.
     presentation: EpochId,
     cutting: Cutting,
+    /// The profile of all its segments.
+    profile: Profile,
     tracks: TrackSet,
     muxer: Muxer,
     timeline: Timeline,
@@ -53,7 +55,7 @@ pub(super) struct OpenEpoch {
 }
 
 impl OpenEpoch {
-    /// Opens `id` after what `ledger` says, with a first message stamped `stamp`.
+    /// Opens `id` after what `ledger` says, with segments of `profile` and a first message stamped `stamp`.
     ///
     /// # Errors
     /// The configurations of the encoder cannot be muxed.
@@ -61,16 +63,17 @@ impl OpenEpoch {
         id: EpochId,
         ledger: &Ledger,
         cutting: Cutting,
+        profile: Profile,
         tracks: TrackSet,
         stamp: u32,
     ) -> Result<Self, MuxError> {
-        let mut muxer = Muxer::new(PROFILE, &tracks, Counters::default())?;
+        let mut muxer = Muxer::new(profile, &tracks, Carry::default())?;
         muxer.start_digest();
         let msn = ledger.remembered.map_or(id.saturating_sub(NUMBERS_BEGIN_MS) / MSN_MS, |r| r.msn + 1);
         let presentation = continued(ledger).map_or(id, |p| p.first_epoch);
-        let segment = Segment { msn, t_ms: 0, counters: Counters::default(), messages: 0, opens_epoch: true };
+        let segment = Segment { msn, t_ms: 0, carry: Carry::default(), messages: 0, opens_epoch: true };
         let timeline = Timeline::new(stamp);
-        Ok(Self { id, presentation, cutting, tracks, muxer, timeline, segment, dseq: None, forced_cuts: 0 })
+        Ok(Self { id, presentation, cutting, profile, tracks, muxer, timeline, segment, dseq: None, forced_cuts: 0 })
     }
 
     pub(super) fn id(&self) -> EpochId {
@@ -107,12 +110,12 @@ impl OpenEpoch {
 
     /// The message that announces it.
     pub(super) fn message(&self) -> Epoch {
-        Epoch::announcing(self.id, self.presentation, PROFILE, &self.tracks)
+        Epoch::announcing(self.id, self.presentation, self.profile, &self.tracks)
     }
 
     /// The mark of the segment that is being filled, closing `closed`.
     pub(super) fn mark(&self, closed: Option<Closed>) -> Mark {
-        Mark { epoch: self.id, msn: self.segment.msn, t_ms: self.segment.t_ms, counters: self.segment.counters, closed }
+        Mark { epoch: self.id, msn: self.segment.msn, t_ms: self.segment.t_ms, counters: self.segment.carry, closed }
     }
 
     pub(super) fn place(&mut self, track: Track, stamp: u32, ledger: &Ledger) -> Placed {
@@ -145,8 +148,8 @@ impl OpenEpoch {
 
     /// Closes the segment at `t_ms`, where the next one starts, and enters it into the ledger.
     pub(super) fn cut(&mut self, t_ms: u64, ledger: &mut Ledger) -> Closed {
-        let (closed, counters) = self.close(t_ms, ledger);
-        self.segment = Segment { msn: self.segment.msn + 1, t_ms, counters, messages: 0, opens_epoch: false };
+        let (closed, carry) = self.close(t_ms, ledger);
+        self.segment = Segment { msn: self.segment.msn + 1, t_ms, carry, messages: 0, opens_epoch: false };
         self.muxer.start_digest();
         closed
     }
@@ -159,8 +162,8 @@ impl OpenEpoch {
         End { epoch: self.id, t_ms, closed }
     }
 
-    fn close(&mut self, t_ms: u64, ledger: &mut Ledger) -> (Closed, Counters) {
-        let (digest, counters) = self.muxer.finish_digest();
+    fn close(&mut self, t_ms: u64, ledger: &mut Ledger) -> (Closed, Carry) {
+        let (digest, carry) = self.muxer.finish_digest();
         let segment = self.segment;
         let remembered = ledger.remembered;
         let dseq = *self.dseq.get_or_insert_with(|| {
@@ -175,7 +178,7 @@ impl OpenEpoch {
         let entry = Entry {
             msn: segment.msn,
             epoch: self.id,
-            profile: PROFILE,
+            profile: self.profile,
             dseq,
             t_ms: segment.t_ms,
             duration_us: cut::duration_us(segment.t_ms, t_ms, presentation.target_s),
@@ -187,7 +190,7 @@ impl OpenEpoch {
         };
         let first = first_after(ledger, &entry, &presentation, self.cutting);
         ledger.close(&entry, first, &presentation);
-        (Closed { entry, first, presentation }, counters)
+        (Closed { entry, first, presentation }, carry)
     }
 }
 

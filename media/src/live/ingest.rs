@@ -10,7 +10,8 @@ use super::ring::{Content, Ring, Seq};
 use super::timeline::Placed;
 use crate::ledger::{EpochId, Ledger, Life, Msn};
 use crate::relay::{Greeting, IngestId, LifeMark, RelayMessage};
-use crate::track::{Class, Frame, Track, TrackSet, classify};
+use crate::segment::Profile;
+use crate::track::{Class, Frame, Message, Track, TrackSet};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -64,7 +65,7 @@ pub enum Output {
 /// A message that came before the greetings.
 #[derive(Debug)]
 enum Held {
-    Media(Track, u32, Bytes),
+    Media(u32, Message),
     Metadata(Bytes),
 }
 
@@ -214,12 +215,12 @@ impl Ingest {
     }
 
     /// One audio or video message of the publisher, with its RTMP time stamp.
-    pub fn message(&mut self, now_ms: u64, track: Track, stamp: u32, body: Bytes) {
+    pub fn message(&mut self, now_ms: u64, stamp: u32, message: Message) {
         match &mut self.memory {
-            Memory::Known => self.take(now_ms, track, stamp, body),
+            Memory::Known => self.take(now_ms, stamp, message),
             Memory::Learning { held, held_bytes, .. } => {
-                *held_bytes += body.len();
-                held.push(Held::Media(track, stamp, body));
+                *held_bytes += message.body.len();
+                held.push(Held::Media(stamp, message));
                 if *held_bytes > HELD_BYTES_MAX {
                     self.finish_learning(now_ms);
                 }
@@ -254,29 +255,28 @@ impl Ingest {
         self.outputs.pop_front()
     }
 
-    fn take(&mut self, now_ms: u64, track: Track, stamp: u32, body: Bytes) {
-        let class = classify(track, &body);
+    fn take(&mut self, now_ms: u64, stamp: u32, message: Message) {
         match &mut self.source {
             Source::Absent { .. } => {}
             Source::Opening(opening) => {
-                let tracks = opening.message(track, stamp, class, &body);
+                let tracks = opening.message(stamp, &message);
                 let rested = self.opened_ms.is_none_or(|at| now_ms >= at + EPOCH_MS_MIN);
                 if let Some(tracks) = tracks
                     && rested
                 {
-                    self.open_epoch_with(now_ms, tracks, track, stamp, class, body);
+                    self.open_epoch_with(now_ms, tracks, stamp, message);
                 }
             }
-            Source::Live(epoch) => match class {
-                Class::Other => {}
-                Class::Config => self.configuration(now_ms, track, stamp, body),
-                Class::Media { key } => match epoch.place(track, stamp, &self.ledger) {
+            Source::Live(epoch) => match message.class {
+                Class::End | Class::Other | Class::NotCarried(_) => {}
+                Class::Config => self.configuration(now_ms, stamp, message),
+                Class::Media(_) => match epoch.place(message.track, stamp, &self.ledger) {
                     Placed::BeforeStart => {}
-                    Placed::At(t_ms) => self.append(Frame { track, t_ms, key, body }),
+                    Placed::At(t_ms) => self.append(message.at(t_ms)),
                     Placed::Jump => {
                         self.outputs.push_back(Output::Note(format!("time jumped to {stamp} ms")));
                         self.reopen(now_ms);
-                        self.take(now_ms, track, stamp, body);
+                        self.take(now_ms, stamp, message);
                     }
                 },
             },
@@ -284,32 +284,32 @@ impl Ingest {
     }
 
     /// A sequence header within an epoch: a byte-identical repeat is no change.
-    fn configuration(&mut self, now_ms: u64, track: Track, stamp: u32, body: Bytes) {
+    fn configuration(&mut self, now_ms: u64, stamp: u32, message: Message) {
         let Source::Live(epoch) = &self.source else { return };
-        let known = match track {
+        let known = match message.track {
             Track::Video => &epoch.tracks().video,
             Track::Audio => &epoch.tracks().audio,
         };
-        if known.as_ref() != Some(&body) {
+        if known.as_ref() != Some(&message.body) {
             self.reopen(now_ms);
-            self.take(now_ms, track, stamp, body);
+            self.take(now_ms, stamp, message);
         }
     }
 
-    fn open_epoch_with(&mut self, now_ms: u64, tracks: TrackSet, track: Track, stamp: u32, class: Class, body: Bytes) {
+    fn open_epoch_with(&mut self, now_ms: u64, tracks: TrackSet, stamp: u32, message: Message) {
         let id = now_ms.max(self.epoch_floor_ms).max(self.ledger.remembered.map_or(0, |r| r.epoch_end_ms + 1));
-        match OpenEpoch::open(id, &self.ledger, self.settings.cutting, tracks, stamp) {
+        match OpenEpoch::open(id, &self.ledger, self.settings.cutting, Profile::NEWEST, tracks, stamp) {
             Ok(epoch) => {
                 self.opened_ms = Some(now_ms);
                 self.outputs.push_back(Output::Note(format!("epoch {id} opens with segment {}", epoch.msn())));
                 self.ring.push(Content::Message(RelayMessage::Epoch(epoch.message())));
                 self.ring.push(Content::Message(RelayMessage::Mark(epoch.mark(None))));
                 self.source = Source::Live(Box::new(epoch));
-                let Class::Media { key } = class else { return };
-                if let Source::Live(epoch) = &mut self.source
-                    && let Placed::At(t_ms) = epoch.place(track, stamp, &self.ledger)
+                if matches!(message.class, Class::Media(_))
+                    && let Source::Live(epoch) = &mut self.source
+                    && let Placed::At(t_ms) = epoch.place(message.track, stamp, &self.ledger)
                 {
-                    self.append(Frame { track, t_ms, key, body });
+                    self.append(message.at(t_ms));
                 }
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Between a publisher's first message and the first key frame of an epoch: which tracks there will be, and whether
 //! each has its configuration.
 
-use crate::track::{Class, Track, TrackSet};
+use crate::track::{Class, Media, Message, Track, TrackSet};
 use bytes::Bytes;
 
 /// An epoch waits this long, in media time, for the configuration of a track that was named or may yet come.
@@ -30,18 +30,18 @@ impl Opening {
     }
 
     /// Takes a message; returns the tracks of the epoch that it opens.
-    pub(super) fn message(&mut self, track: Track, stamp: u32, class: Class, body: &Bytes) -> Option<TrackSet> {
-        let key = match class {
+    pub(super) fn message(&mut self, stamp: u32, message: &Message) -> Option<TrackSet> {
+        let key = match message.class {
             Class::Config => {
-                let slot = match track {
+                let slot = match message.track {
                     Track::Video => &mut self.tracks.video,
                     Track::Audio => &mut self.tracks.audio,
                 };
-                *slot = Some(body.clone());
+                *slot = Some(message.body.clone());
                 return None;
             }
-            Class::Other => return None,
-            Class::Media { key } => key,
+            Class::End | Class::Other | Class::NotCarried(_) => return None,
+            Class::Media(Media { key, .. }) => key,
         };
         let waited_ms = stamp.wrapping_sub(*self.first.get_or_insert(stamp)).cast_signed();
         if waited_ms < 0 {
@@ -54,7 +54,7 @@ impl Opening {
             Some((needs_video, needs_audio)) => (video || !needs_video) && (audio || !needs_audio),
             None => video && audio,
         };
-        let opens = match track {
+        let opens = match message.track {
             Track::Video => key && video,
             Track::Audio => audio && !video,
         };
@@ -76,7 +76,6 @@ fn named(payload: &[u8]) -> Option<(bool, bool)> {
 #[allow(clippy::type_complexity, reason = "tables of cases")]
 mod tests {
     use super::*;
-    use crate::track::classify;
 
     const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
     const KEY: &[u8] = &[0x17, 1, 0, 0, 0];
@@ -90,7 +89,7 @@ mod tests {
             opening.metadata(Bytes::from_static(payload));
         }
         messages.iter().position(|(track, stamp, body)| {
-            opening.message(*track, *stamp, classify(*track, body), &Bytes::from_static(body)).is_some()
+            opening.message(*stamp, &Message::read(*track, Bytes::from_static(body))).is_some()
         })
     }
 

@@ -171,11 +171,11 @@ fn cost(content: &Content) -> usize {
 mod tests {
     use super::*;
     use crate::relay::Mark;
-    use crate::track::Track;
+    use crate::track::{Message, Track};
     use bytes::Bytes;
 
     fn frame(t_ms: u64) -> Content {
-        Content::Frame(Frame { track: Track::Video, t_ms, key: false, body: Bytes::from_static(&[0; 744]) })
+        Content::Frame(Message::read(Track::Video, Bytes::from_static(&[0; 744])).at(t_ms))
     }
 
     fn mark(msn: Msn) -> Content {

@@ -1,6 +1,6 @@
 //! What an edge answers viewers from: an immutable snapshot of one stream, replaced as a whole.
 
-use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, PROFILE, Profile, SegmentName};
+use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, Profile, SegmentName};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ impl View {
         self.open.is_some_and(|open| {
             name.epoch == open.epoch
                 && name.profile == open.profile
-                && (open.next_msn..=open.next_msn + 1).contains(&name.msn)
+                && name.msn().is_some_and(|msn| (open.next_msn..=open.next_msn + 1).contains(&msn))
         })
     }
 
@@ -76,11 +76,5 @@ impl View {
     #[must_use]
     pub fn target_ms(&self) -> u64 {
         self.ledger.presentation.as_ref().map_or(self.segment_ms, |p| u64::from(p.target_s) * 1_000)
-    }
-}
-
-impl Open {
-    pub(super) fn new(epoch: EpochId, next_msn: Msn) -> Self {
-        Self { epoch, profile: PROFILE, next_msn }
     }
 }

@@ -63,7 +63,7 @@ mod tests {
             audio: None,
             metadata: Some(Bytes::from_static(b"\x02\x00\x0aonMetaData")),
         };
-        assert_eq!(Epoch::announcing(2, 1, 1, &tracks).tracks(), Some(tracks));
+        assert_eq!(Epoch::announcing(2, 1, Profile::ONE, &tracks).tracks(), Some(tracks));
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod packet;
 mod pes;
 mod psi;
 
-pub use mux::{MuxError, Muxer};
+pub use mux::Muxer;
 pub use packet::PACKET_BYTES;
 pub use pes::AAC_FRAMES_PER_PES;
 

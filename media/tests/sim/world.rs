@@ -10,7 +10,7 @@ use lectern_media::live::ingest::{Cutting, Ingest, Settings};
 use lectern_media::live::ring::{Content, Seq};
 use lectern_media::live::{LinkId, View};
 use lectern_media::relay::{Greeting, HEARTBEAT_MS, Heartbeat, RelayMessage};
-use lectern_media::track::Track;
+use lectern_media::track::{Message, Track};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -275,7 +275,7 @@ impl World {
         if let Some(at) = self.encoder.at {
             for (track, stamp, body) in self.encoder.due(now) {
                 if let Some(machine) = &mut self.ingests[at].machine {
-                    machine.message(now, track, stamp, body);
+                    machine.message(now, stamp, Message::read(track, body));
                 }
             }
             self.drain_ingest(at);

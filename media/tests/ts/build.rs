@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use lectern_media::codec::avc;
-use lectern_media::track::{Frame, Track, TrackSet};
+use lectern_media::segment::ts::{Counters, Muxer};
+use lectern_media::segment::{MuxError, Tracks};
+use lectern_media::track::{Frame, Message, Track, TrackSet};
 
 /// AVC sequence header of `testdata/bframes.flv`: High, level 1.3, 322x182, one SPS and one PPS.
 pub const VIDEO_HEADER: &str = "17000000000164000dffe100246764000dacd981519e226c04400000030040\
@@ -22,6 +24,11 @@ pub fn both() -> TrackSet {
     TrackSet { video: Some(hex(VIDEO_HEADER)), audio: Some(hex(AUDIO_HEADER)), metadata: None }
 }
 
+/// The muxer of these tracks, which starts from `counters`.
+pub fn muxer(tracks: &TrackSet, counters: Counters) -> Result<Muxer, MuxError> {
+    Muxer::new(Tracks::read(tracks)?, counters)
+}
+
 /// A video frame of these NAL units, each behind a length of four bytes.
 pub fn video(t_ms: u64, composition_ms: i32, key: bool, units: &[&[u8]]) -> Frame {
     let mut body = vec![if key { 0x17 } else { 0x27 }, 1];
@@ -30,12 +37,12 @@ pub fn video(t_ms: u64, composition_ms: i32, key: bool, units: &[&[u8]]) -> Fram
         body.extend_from_slice(&u32::try_from(unit.len()).unwrap().to_be_bytes());
         body.extend_from_slice(unit);
     }
-    Frame { track: Track::Video, t_ms, key, body: body.into() }
+    Message::read(Track::Video, body.into()).at(t_ms)
 }
 
 pub fn audio(t_ms: u64, payload: &[u8]) -> Frame {
     let body: Vec<u8> = [0xaf, 1].iter().chain(payload).copied().collect();
-    Frame { track: Track::Audio, t_ms, key: false, body: body.into() }
+    Message::read(Track::Audio, body.into()).at(t_ms)
 }
 
 /// A NAL unit of this type and size, with bytes that differ by place.
@@ -60,7 +67,7 @@ pub fn annex_b(sets: &[Bytes], units: &[&[u8]]) -> Vec<u8> {
 pub fn expected_video(frame: &Frame, config: &avc::Config) -> Option<Vec<u8>> {
     let [first, 1, _, _, _, access_unit @ ..] = &frame.body[..] else { return None };
     let (extended, kind, codec) = (first >> 7, first >> 4 & 7, first & 15);
-    if frame.track != Track::Video || extended == 1 || kind == 5 || codec != 7 {
+    if frame.track != Track::Video || extended == 1 || !(1..=4).contains(&kind) || codec != 7 {
         return None;
     }
     let mut units: Vec<&[u8]> = Vec::new();

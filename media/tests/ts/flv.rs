@@ -1,7 +1,7 @@
 //! Reads an FLV file: eleven bytes before each tag body (FLV specification v10.1, E.4.1).
 
 use bytes::Bytes;
-use lectern_media::track::{Frame, Track, TrackSet};
+use lectern_media::track::{Frame, Message, Track, TrackSet};
 
 /// The sequence headers and the frames of a file.
 pub fn read(file: &[u8]) -> (TrackSet, Vec<Frame>) {
@@ -16,8 +16,8 @@ pub fn read(file: &[u8]) -> (TrackSet, Vec<Frame>) {
         match (head[0], body.get(1)) {
             (9, Some(0)) => tracks.video = Some(body),
             (8, Some(0)) => tracks.audio = Some(body),
-            (9, Some(1)) => frames.push(Frame { track: Track::Video, t_ms, key: body[0] >> 4 == 1, body }),
-            (8, Some(1)) => frames.push(Frame { track: Track::Audio, t_ms, key: false, body }),
+            (9, Some(1)) => frames.push(Message::read(Track::Video, body).at(t_ms)),
+            (8, Some(1)) => frames.push(Message::read(Track::Audio, body).at(t_ms)),
             _ => {}
         }
     }

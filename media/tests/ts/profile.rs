@@ -1,17 +1,18 @@
 //! Profile 1, rule by rule.
 
-use crate::build::{AUDIO_HEADER, VIDEO_HEADER, annex_b, audio, both, hex, unit, video};
+use crate::build::{self, AUDIO_HEADER, VIDEO_HEADER, annex_b, audio, both, hex, unit, video};
 use crate::demux::{self, Segment};
 use bytes::Bytes;
 use lectern_media::ledger::Hash;
-use lectern_media::track::{Frame, Track, TrackSet};
-use lectern_media::segment::ts::{AUDIO_PID, Counters, MuxError, Muxer, VIDEO_PID};
+use lectern_media::segment::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
+use lectern_media::segment::{self, Carry, Profile};
+use lectern_media::track::{Frame, Message, Track, TrackSet};
 use mpeg2ts::es::StreamType;
 
 const DELAY: u64 = 63_000;
 
 fn muxer(tracks: &TrackSet) -> Muxer {
-    Muxer::new(1, tracks, Counters::default()).unwrap()
+    build::muxer(tracks, Counters::default()).unwrap()
 }
 
 fn mux(tracks: &TrackSet, frames: &[Frame]) -> Segment {
@@ -188,7 +189,7 @@ fn order_is_that_of_arrival() {
 
 #[test]
 fn malformed_frames_leave_no_trace_but_a_count() {
-    let raw = |track, body: &[u8]| Frame { track, t_ms: 20, key: false, body: Bytes::copy_from_slice(body) };
+    let raw = |track, body: &[u8]| Message::read(track, Bytes::copy_from_slice(body)).at(20);
     let long = vec![1; 8185];
     let table = [
         ("empty video", raw(Track::Video, &[])),
@@ -260,23 +261,6 @@ fn frames_outside_of_a_segment_are_skipped_and_restart_drops_an_open_one() {
     assert_eq!(segment.pes.len(), 1, "the audio that waited is gone");
 }
 
-#[test]
-fn what_cannot_be_muxed_is_refused_by_name() {
-    let new = |profile, video: &str, audio: &str| {
-        let body = |text: &str| Some(hex(text)).filter(|body| !body.is_empty());
-        let tracks = TrackSet { video: body(video), audio: body(audio), metadata: None };
-        Muxer::new(profile, &tracks, Counters::default()).map(|_| ()).unwrap_err()
-    };
-    assert!(matches!(new(2, VIDEO_HEADER, ""), MuxError::Profile { profile: 2 }));
-    assert!(matches!(new(1, "", ""), MuxError::NoTracks));
-    let MuxError::Video { source } = new(1, "1c0000000001", AUDIO_HEADER) else { panic!("HEVC was taken") };
-    assert_eq!(source.to_string(), "video is HEVC (codec id 12): not supported, only H.264 is");
-    let MuxError::Video { source } = new(1, "9068766331000000", AUDIO_HEADER) else { panic!("HEVC was taken") };
-    assert_eq!(source.to_string(), "video is HEVC: not supported, only H.264 is");
-    let MuxError::Audio { source } = new(1, VIDEO_HEADER, "2f00") else { panic!("MP3 was taken") };
-    assert_eq!(source.to_string(), "audio is MP3: not supported, only AAC is");
-}
-
 /// What `bframes.flv` has none of. See `real::PROFILE_1`.
 #[test]
 fn the_bytes_of_profile_1_are_frozen_for_odd_input_too() {
@@ -289,11 +273,11 @@ fn the_bytes_of_profile_1_are_frozen_for_odd_input_too() {
         video((1 << 33) + 80, 0, false, &[&unit(1, 150)]),
     ];
     let hash = |tracks: &TrackSet, counters| {
-        let mut muxer = Muxer::new(1, tracks, counters).unwrap();
+        let mut muxer = segment::Muxer::new(Profile::ONE, tracks, Carry::Ts(counters)).unwrap();
         muxer.start_segment();
         frames.iter().for_each(|frame| muxer.push(frame));
         let (bytes, after) = muxer.finish_segment();
-        assert_eq!(demux::read(&bytes, counters).counters, after);
+        assert_eq!(Carry::Ts(demux::read(&bytes, counters).counters), after);
         Hash::of(&bytes).to_string()
     };
     let counters = Counters { psi: 15, video: 9, audio: 14 };

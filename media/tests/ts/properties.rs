@@ -1,11 +1,12 @@
 //! Any frames at all: what goes in comes out, and nothing but the frames and the counters decides a byte.
 
-use crate::build::{both, expected_video, video};
+use crate::build::{self, both, expected_video, video};
 use crate::demux;
 use lectern_media::codec::aac::ADTS_HEADER_BYTES;
 use lectern_media::ledger::Hash;
-use lectern_media::track::{Frame, Track};
+use lectern_media::segment::Tracks;
 use lectern_media::segment::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
+use lectern_media::track::{Frame, Message, Track};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -54,7 +55,7 @@ fn frames(start_ms: u64, inputs: &[Input]) -> Vec<Frame> {
             }
             Input::Any { track, step_ms, body } => {
                 t_ms += step_ms;
-                Frame { track: *track, t_ms, key: false, body: body.clone().into() }
+                Message::read(*track, body.clone().into()).at(t_ms)
             }
         });
     }
@@ -80,14 +81,14 @@ proptest! {
     ) {
         let frames = frames(start_ms, &inputs);
         let before = Counters { psi, video: v, audio: a };
-        let mut muxer = Muxer::new(1, &both(), before).unwrap();
+        let mut muxer = build::muxer(&both(), before).unwrap();
         let (bytes, after) = mux(&mut muxer, &frames);
         let segment = demux::read(&bytes, before);
         prop_assert_eq!(segment.counters, after);
 
-        let config = muxer.video().unwrap();
+        let config = Tracks::read(&both()).unwrap().video.unwrap();
         let sent: Vec<_> =
-            frames.iter().filter_map(|frame| Some((frame, expected_video(frame, config)?))).collect();
+            frames.iter().filter_map(|frame| Some((frame, expected_video(frame, &config)?))).collect();
         let got = segment.of(VIDEO_PID);
         prop_assert_eq!(got.len(), sent.len());
         for ((frame, data), pes) in sent.iter().zip(got) {
@@ -119,8 +120,8 @@ proptest! {
 
     #[test]
     fn a_digest_is_that_of_the_bytes(segments in vec(vec(input(), 0..60), 1..3)) {
-        let mut kept = Muxer::new(1, &both(), Counters::default()).unwrap();
-        let mut digested = Muxer::new(1, &both(), Counters::default()).unwrap();
+        let mut kept = build::muxer(&both(), Counters::default()).unwrap();
+        let mut digested = build::muxer(&both(), Counters::default()).unwrap();
         for inputs in &segments {
             let frames = frames(1000, inputs);
             let (bytes, after) = mux(&mut kept, &frames);
@@ -141,10 +142,10 @@ proptest! {
     ) {
         let counters = Counters { psi, video: v, audio: a };
         let frames_now = frames(1000, &inputs);
-        let fresh = mux(&mut Muxer::new(1, &both(), counters).unwrap(), &frames_now);
+        let fresh = mux(&mut build::muxer(&both(), counters).unwrap(), &frames_now);
         demux::read(&fresh.0, counters);
 
-        let mut old = Muxer::new(1, &both(), Counters::default()).unwrap();
+        let mut old = build::muxer(&both(), Counters::default()).unwrap();
         for past in &history {
             mux(&mut old, &frames(0, past));
         }
@@ -157,7 +158,7 @@ proptest! {
 
         // And cut in two, the counters carry on: the packets after the tables are the same but for the audio's grouping.
         let half = frames_now.len() / 2;
-        let mut cut = Muxer::new(1, &both(), counters).unwrap();
+        let mut cut = build::muxer(&both(), counters).unwrap();
         let (first, between) = mux(&mut cut, &frames_now[..half]);
         let (second, after) = mux(&mut cut, &frames_now[half..]);
         prop_assert_eq!(demux::read(&first, counters).counters, between);

@@ -6,8 +6,9 @@
 use crate::{demux, flv};
 use bytes::Bytes;
 use lectern_media::ledger::Hash;
+use lectern_media::segment::ts::{AUDIO_PID, Counters, VIDEO_PID};
+use lectern_media::segment::{Carry, Muxer, Profile};
 use lectern_media::track::{Frame, Track, TrackSet};
-use lectern_media::segment::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
 use std::process::Command;
 
 const BFRAMES: &[u8] = include_bytes!("../../testdata/bframes.flv");
@@ -15,11 +16,11 @@ const VIDEO_FRAMES: usize = 150;
 
 /// Cut at every key frame; audio only in one piece.
 fn segments(tracks: &TrackSet, frames: &[Frame]) -> Vec<Bytes> {
-    let mut muxer = Muxer::new(1, tracks, Counters::default()).unwrap();
+    let mut muxer = Muxer::new(Profile::ONE, tracks, Carry::default()).unwrap();
     let mut segments = Vec::new();
     muxer.start_segment();
     for (place, frame) in frames.iter().enumerate() {
-        if frame.key && place > 0 {
+        if frame.key() && place > 0 {
             segments.push(muxer.finish_segment().0);
             muxer.start_segment();
         }

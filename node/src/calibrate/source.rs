@@ -149,7 +149,8 @@ fn fill(body: &mut BytesMut, bytes: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lectern_media::track::{Class, classify};
+    use lectern_media::codec::Config;
+    use lectern_media::track::{Class, Media, classify};
 
     fn of(seconds: u64, mut source: Source) -> Vec<Piece> {
         std::iter::from_fn(|| (source.due_ms() < seconds * 1_000).then(|| source.advance())).collect()
@@ -171,7 +172,8 @@ mod tests {
             assert_eq!(source.segment_ms(), cut_ms);
             let pieces = of(10, source);
             assert!(pieces.is_sorted_by_key(|piece| piece.t_ms));
-            let is_key = |piece: &&Piece| classify(piece.track, &piece.body) == Class::Media { key: true };
+            let is_key =
+                |piece: &&Piece| matches!(classify(piece.track, &piece.body), Class::Media(Media { key: true, .. }));
             let keys: Vec<u64> = pieces.iter().filter(is_key).map(|piece| piece.t_ms).collect();
             assert!(keys.windows(2).all(|pair| pair[1] - pair[0] == cut_ms) && keys[0] == 0, "{keys:?}");
             let count = |track| pieces.iter().filter(|piece| piece.track == track).count();
@@ -182,9 +184,9 @@ mod tests {
     #[test]
     fn its_configurations_are_those_of_a_real_encoder() {
         let [(_, video), (_, audio)] = Source::configurations();
-        let video = lectern_media::codec::avc::Config::from_flv_body(&video).unwrap();
-        assert_eq!((video.width, video.height, video.codec_string.as_str()), (1_280, 720, "avc1.42c01f"));
-        let audio = lectern_media::codec::aac::Config::from_flv_body(&audio).unwrap();
+        let video = Config::read(Track::Video, &video).unwrap();
+        assert_eq!((video.name(), video.resolution()), ("avc1.42c01f", Some((1_280, 720))));
+        let Config::Aac(audio) = Config::read(Track::Audio, &audio).unwrap() else { panic!("not AAC") };
         assert_eq!((audio.sample_rate, audio.channels, audio.codec_string.as_str()), (48_000, 2, "mp4a.40.2"));
     }
 }

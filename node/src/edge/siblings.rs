@@ -127,11 +127,13 @@ async fn answer(
     };
     let snapshot = stream.snapshot.load();
     if what == "ledger" {
-        let held = snapshot.segments.keys().map(|name| name.msn).collect();
+        let held = snapshot.segments.keys().filter_map(|name| name.msn()).collect();
         return axum::Json(SiblingLedger { ledger: snapshot.view.ledger.clone(), held }).into_response();
     }
     match SegmentName::parse(&what).and_then(|name| snapshot.segments.get(&name)) {
-        Some(segment) => ([(CONTENT_TYPE, "video/mp2t")], segment.data.bytes.clone()).into_response(),
+        Some(segment) => {
+            ([(CONTENT_TYPE, segment.entry.profile.content_type())], segment.data.bytes.clone()).into_response()
+        }
         None => (StatusCode::NOT_FOUND, "no such segment here\n").into_response(),
     }
 }

@@ -11,7 +11,7 @@ use lectern_media::live::ingest::{Cutting, Ingest, Output, Settings};
 use lectern_media::live::ring::{Content, Seq};
 use lectern_media::relay::{EventInfo, RelayMessage};
 use lectern_media::time::wrap_ms;
-use lectern_media::track::Track;
+use lectern_media::track::{Message, Track};
 use lectern_process::signals::Cause;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -127,7 +127,7 @@ impl Studio {
         let mut machine = Ingest::new(Settings { ingest: 7, cutting, end_after_ms: 60_000, ring_bytes_max }, now_ms);
         machine.expect_greetings(now_ms, 0);
         machine.publish(now_ms);
-        machine.message(now_ms, Track::Video, 0, Bytes::from_static(AVC_CONFIG));
+        machine.message(now_ms, 0, Message::read(Track::Video, Bytes::from_static(AVC_CONFIG)));
         let streams = vec!["hall-a".into()];
         let event = EventInfo { streams, http_flv: true, rtmp: true, ..EventInfo::default() };
         Self { machine, now_ms, sent: 0, links: Vec::new(), event }
@@ -146,7 +146,8 @@ impl Studio {
             let (first, nal) = if key { (0x17, 0x65) } else { (0x27, 0x41) };
             let mut body = vec![first, 1, 0, 0, 0, 0, 0, 0, 9, nal];
             body.extend_from_slice(&self.sent.to_be_bytes());
-            self.machine.message(self.now_ms, Track::Video, wrap_ms(self.sent * FRAME_MS), body.into());
+            let message = Message::read(Track::Video, body.into());
+            self.machine.message(self.now_ms, wrap_ms(self.sent * FRAME_MS), message);
             self.sent += 1;
             self.now_ms += FRAME_MS;
             self.machine.tick(self.now_ms);

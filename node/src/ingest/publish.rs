@@ -1,6 +1,5 @@
 //! The publish port: connections of encoders, their keys, pace and measurement.
 
-mod codec;
 mod connection;
 pub(in crate::ingest) mod listener;
 mod measure;

@@ -15,7 +15,7 @@ use lectern_media::live::ingest::{Cutting, Output, Settings};
 use lectern_media::live::ring::{Behind, Item, Seq};
 use lectern_media::live::{self, LinkId};
 use lectern_media::relay::{IngestId, RelayMessage};
-use lectern_media::track::{Track, TrackSet};
+use lectern_media::track::{self, Track, TrackSet};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -188,15 +188,18 @@ impl Stream {
                     state.received_bytes += body.len() as u64;
                 }
                 match message {
-                    Message::Media { track, stamp, body } => match publisher.message(now_ms, track, stamp, &body) {
-                        Ok(true) => state.live.message(now_ms, track, stamp, body),
-                        Ok(false) => {}
-                        Err(dismissal) => {
-                            state.live.unpublish(now_ms);
-                            state.dismiss(now_ms, dismissal);
-                            return 0;
+                    Message::Media { track, stamp, body } => {
+                        let message = track::Message::read(track, body);
+                        match publisher.message(now_ms, stamp, &message) {
+                            Ok(true) => state.live.message(now_ms, stamp, message),
+                            Ok(false) => {}
+                            Err(dismissal) => {
+                                state.live.unpublish(now_ms);
+                                state.dismiss(now_ms, dismissal);
+                                return 0;
+                            }
                         }
-                    },
+                    }
                     Message::Metadata(payload) => {
                         publisher.metadata(&payload);
                         state.live.metadata(payload);

@@ -166,11 +166,11 @@ fn serialise(items: &[Arc<Item>], batch: &mut Batch) {
 mod tests {
     use super::*;
     use lectern_media::relay::{LifeMark, RelayMessage};
-    use lectern_media::track::{Frame, Track};
+    use lectern_media::track::{Message, Track};
     use tokio::io::AsyncReadExt;
 
     fn items(range: std::ops::Range<Seq>, bytes: usize) -> Vec<Arc<Item>> {
-        let frame = |seq| Frame { track: Track::Video, t_ms: seq * 40, key: false, body: Bytes::from(vec![7; bytes]) };
+        let frame = |seq| Message::read(Track::Video, Bytes::from(vec![7; bytes])).at(seq * 40);
         range.map(|seq| Arc::new(Item { seq, content: Content::Frame(frame(seq)) })).collect()
     }
 

@@ -4,6 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use lectern_api::keys::{relay_token, stream_key};
 use lectern_api::node_status::{IngestStatus, IngestStream, NodeStatus};
+use lectern_media::ledger::Profile;
 use lectern_media::machine::Output;
 use lectern_media::relay::{Greeting, Heartbeat, RelayMessage, decode, encode};
 use lectern_media::rtmp::server::{Config, Event, Session};
@@ -168,7 +169,7 @@ pub struct FakeEdge {
 
 impl FakeEdge {
     pub async fn start() -> Self {
-        Self::with(Greeting { profiles: vec![1], ..Greeting::default() }).await
+        Self::with(Greeting { profiles: vec![Profile::ONE], ..Greeting::default() }).await
     }
 
     pub async fn with(greeting: Greeting) -> Self {

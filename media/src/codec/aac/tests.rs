@@ -62,16 +62,6 @@ fn any_two_or_three_bytes_are_read_or_refused() {
 }
 
 #[test]
-fn sequence_headers_of_flv() {
-    let parse = Config::from_flv_body;
-    assert_eq!(parse(&[0xaf, 0, 0x12, 0x10]).unwrap(), Config::parse(&[0x12, 0x10]).unwrap());
-    assert_eq!(parse(&[0xaf, 1, 0x12, 0x10]), Err(ConfigError::NotASequenceHeader));
-    assert_eq!(parse(&[0xaf]), Err(ConfigError::NotASequenceHeader));
-    assert_eq!(parse(&[]), Err(ConfigError::NotASequenceHeader));
-    assert_eq!(parse(&[0xb2, 0]).unwrap_err().to_string(), "audio is Speex: not supported, only AAC is");
-}
-
-#[test]
 fn the_adts_header_says_what_the_configuration_says() {
     let config = Config::parse(&[0x11, 0xb0]).unwrap(); // LC, 48 kHz (index 3), configuration 6
     for size in [0, 1, 200, 2041, MAX_ADTS_PAYLOAD_BYTES] {

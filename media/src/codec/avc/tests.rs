@@ -152,18 +152,6 @@ fn what_is_wrong_is_said() {
     assert_eq!(Config::parse(&vec![1; bytes].into()).unwrap_err(), ConfigError::TooLarge { bytes });
 }
 
-#[test]
-fn sequence_headers_of_flv() {
-    let body = |first: u8, packet_type: u8| [&[first, packet_type, 0, 0, 0][..], &hex(HIGH_1080P)].concat().into();
-    assert_eq!(Config::from_flv_body(&body(0x17, 0)).unwrap(), Config::parse(&hex(HIGH_1080P)).unwrap());
-    let refused = |body: Bytes| Config::from_flv_body(&body).unwrap_err().to_string();
-    assert_eq!(refused(body(0x17, 1)), "not an AVC sequence header");
-    assert_eq!(refused(body(0x12, 0)), "video is Sorenson H.263: not supported, only H.264 is");
-    assert_eq!(refused(hex("906176303100")), "video is AV1: not supported, only H.264 is");
-    assert_eq!(refused(Bytes::new()), "not an AVC sequence header");
-    assert_eq!(refused(hex("1700")), "not an AVC sequence header");
-}
-
 /// Writes bits, for parameter sets that no encoder at hand makes.
 #[derive(Default)]
 struct Bits(Vec<bool>);

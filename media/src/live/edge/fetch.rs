@@ -40,7 +40,7 @@ impl Fetches {
             if fetch.in_flight.is_some() || now_ms < fetch.not_before_ms || busy >= FETCHES_MAX {
                 continue;
             }
-            match next_sibling(siblings, name.msn, &fetch.tried) {
+            match next_sibling(siblings, name.msn().unwrap_or(0), &fetch.tried) {
                 Some(sibling) => {
                     fetch.in_flight = Some(sibling);
                     fetch.tried.insert(sibling);
@@ -68,7 +68,7 @@ impl Fetches {
 
     /// What nobody had.
     pub(super) fn in_vain(&self) -> Vec<Msn> {
-        self.wanted.iter().filter(|(_, f)| f.in_vain).map(|(name, _)| name.msn).collect()
+        self.wanted.iter().filter(|(_, f)| f.in_vain).filter_map(|(name, _)| name.msn()).collect()
     }
 
     /// When a round starts again.

@@ -2,7 +2,7 @@
 
 use super::tail::{Known, Tail, Unfit};
 use super::{Edge, LiveItem, Output};
-use crate::ledger::{Entry, EpochId, Ledger, Msn};
+use crate::ledger::{Entry, EpochId, Ledger, Msn, Profile};
 use crate::live::LinkId;
 use crate::relay::{
     Announcement, Closed, End, Epoch, HEARTBEAT_MS, Heartbeat, IngestId, LINK_DEAD_MS, LiveLink, Mark, Missing,
@@ -30,6 +30,11 @@ impl Link {
         let epoch = self.epoch.as_ref().filter(|e| Some(e.epoch) == self.open_epoch)?;
         let listed = truth.presentation.as_ref().is_some_and(|p| p.first_epoch == epoch.presentation);
         (!listed).then_some(epoch.presentation)
+    }
+
+    /// The profile of `epoch`, if it is the one that the link's media belong to.
+    pub(super) fn profile_of(&self, epoch: EpochId) -> Option<Profile> {
+        self.epoch.as_ref().filter(|known| known.epoch == epoch).map(|known| known.profile)
     }
 
     fn rank(&self) -> EpochId {

@@ -56,7 +56,7 @@ impl Store {
                 orphans.remove(name);
                 return true;
             }
-            if name.msn < oldest {
+            if name.msn().is_some_and(|msn| msn < oldest) {
                 orphans.remove(name);
                 return false;
             }

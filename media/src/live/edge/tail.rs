@@ -3,8 +3,8 @@
 use crate::ledger::{Entry, EpochId, Hash, Msn, Profile};
 use crate::live::view::Segment;
 use crate::relay::{Epoch, Mark};
-use crate::track::{Frame, Track, TrackSet, classify};
-use crate::segment::ts::{Counters, Muxer};
+use crate::segment::{Carry, Muxer};
+use crate::track::{Frame, Message, Track, TrackSet};
 use bytes::Bytes;
 
 /// An epoch as an edge knows it.
@@ -32,7 +32,7 @@ pub(super) struct Tail {
     msn: Msn,
     t_ms: u64,
     tracks: TrackSet,
-    counters: Counters,
+    carry: Carry,
     muxer: Muxer,
     frames: Vec<Frame>,
 }
@@ -51,7 +51,7 @@ impl Tail {
             msn: mark.msn,
             t_ms: mark.t_ms,
             tracks: known.tracks.clone(),
-            counters: mark.counters,
+            carry: mark.counters,
             muxer,
             frames: Vec::new(),
         })
@@ -69,8 +69,7 @@ impl Tail {
     pub(super) fn push(&mut self, track: Track, stamp: u32, body: Bytes) -> Frame {
         let from_mark = stamp.wrapping_sub(self.t_ms as u32).cast_signed();
         let t_ms = self.t_ms.saturating_add_signed(i64::from(from_mark));
-        let key = classify(track, &body) == crate::track::Class::Media { key: true };
-        let frame = Frame { track, t_ms, key, body };
+        let frame = Message::read(track, body).at(t_ms);
         self.muxer.push(&frame);
         self.frames.push(frame.clone());
         frame
@@ -85,7 +84,7 @@ impl Tail {
         }
         if self.frames.len() > wanted {
             // The end came without its mark and more had arrived: mux again what belongs to the entry.
-            self.muxer = Muxer::new(self.profile, &self.tracks, self.counters).map_err(|_| Unfit::Differs)?;
+            self.muxer = Muxer::new(self.profile, &self.tracks, self.carry).map_err(|_| Unfit::Differs)?;
             self.muxer.start_segment();
             self.frames.iter().take(wanted).for_each(|frame| self.muxer.push(frame));
         }

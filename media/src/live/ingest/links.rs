@@ -75,7 +75,7 @@ impl Ingest {
         }
         for message in held {
             match message {
-                Held::Media(track, stamp, body) => self.take(now_ms, track, stamp, body),
+                Held::Media(stamp, message) => self.take(now_ms, stamp, message),
                 Held::Metadata(payload) => self.metadata(payload),
             }
         }

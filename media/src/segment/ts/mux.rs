@@ -3,24 +3,15 @@
 use super::pes::{Audio, Malformed, Sink, Video};
 use super::psi::Tables;
 use super::{AUDIO_PID, Counters, VIDEO_PID};
-use crate::flv::{AudioCodec, AudioPacket, AudioTag, VideoCodec, VideoPacket, VideoTag};
-use crate::ledger::{Digest, PROFILE, Profile};
-use crate::track::{Frame, Track, TrackSet};
-use crate::codec::{aac, avc};
+use crate::hash::Digest;
+use crate::segment::tracks::{MuxError, Tracks};
+use crate::track::{Class, Frame, Track};
 use bytes::Bytes;
 
 /// Room for the first segment: 2 s at 2 Mbit/s. Later ones are sized by the one before.
 const FIRST_SEGMENT_BYTES: usize = 512 * 1024;
 
-/// Cuts no segments, but writes them: the same frames from the same counters give the same bytes, whatever came
-/// before.
-///
-/// ```text
-/// start_segment → push … push → finish_segment → start_segment → …
-/// ```
-///
-/// Who needs only length and hash of a segment opens it with [`Muxer::start_digest`] and closes it with
-/// [`Muxer::finish_digest`]: no more than one frame is held then.
+/// Writes MPEG-TS segments: see [`crate::segment::Muxer`].
 #[derive(Debug)]
 pub struct Muxer {
     tables: Tables,
@@ -45,57 +36,18 @@ enum Segment {
     Digested(Box<Digest>),
 }
 
-/// Why there is no muxer for a set of tracks.
-#[derive(Debug, thiserror::Error)]
-pub enum MuxError {
-    /// A profile of another release.
-    #[error("profile {profile} is not known, this build speaks {PROFILE}")]
-    Profile {
-        /// The profile asked for.
-        profile: Profile,
-    },
-    /// Neither video nor audio.
-    #[error("there is no track to mux")]
-    NoTracks,
-    /// The video's configuration.
-    #[error("failed to read the video configuration")]
-    Video {
-        /// Why.
-        #[source]
-        source: avc::ConfigError,
-    },
-    /// The audio's configuration.
-    #[error("failed to read the audio configuration")]
-    Audio {
-        /// Why.
-        #[source]
-        source: aac::ConfigError,
-    },
-    /// PAT or PMT could not be written.
-    #[error("failed to write the program tables: {message}")]
-    Tables {
-        /// What `mpeg2ts` said.
-        message: String,
-    },
-}
-
 impl Muxer {
-    /// A muxer for the tracks of an epoch, with no segment open.
+    /// A muxer for these tracks, at least one, with no segment open.
     ///
     /// # Errors
-    /// An unknown profile, no track, or a configuration that cannot be carried: see [`MuxError`].
-    pub fn new(profile: Profile, tracks: &TrackSet, counters: Counters) -> Result<Self, MuxError> {
-        if profile != PROFILE {
-            return Err(MuxError::Profile { profile });
-        }
-        let video = tracks.video.as_ref().map(avc::Config::from_flv_body).transpose();
-        let video = video.map_err(|source| MuxError::Video { source })?.map(Video::new);
-        let audio = tracks.audio.as_deref().map(aac::Config::from_flv_body).transpose();
-        let audio = audio.map_err(|source| MuxError::Audio { source })?;
-        let audio = audio.map(|config| Audio::new(config, video.is_none()));
+    /// No track, or tables that cannot be written.
+    pub fn new(tracks: Tracks, counters: Counters) -> Result<Self, MuxError> {
+        let Tracks { video, audio } = tracks;
         if video.is_none() && audio.is_none() {
             return Err(MuxError::NoTracks);
         }
+        let video = video.map(Video::new);
+        let audio = audio.map(|config| Audio::new(config, video.is_none()));
         let tables = Tables::new(video.is_some(), audio.is_some())
             .map_err(|error| MuxError::Tables { message: error.to_string() })?;
         let (last_bytes, counters) = (FIRST_SEGMENT_BYTES, four_bits(counters));
@@ -208,38 +160,10 @@ impl Muxer {
         self.counters = four_bits(counters);
     }
 
-    /// The counters as they stand: between two segments, those the next one starts with.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.counters
-    }
-
-    /// Bytes of the open segment so far, without the audio that waits.
-    #[must_use]
-    pub fn open_bytes(&self) -> usize {
-        match &self.segment {
-            Segment::Closed => 0,
-            Segment::Open(out) => out.len(),
-            Segment::Digested(digest) => usize::try_from(digest.length()).unwrap_or(usize::MAX),
-        }
-    }
-
     /// Frames left out since the muxer was made.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
-    }
-
-    /// The video's configuration.
-    #[must_use]
-    pub fn video(&self) -> Option<&avc::Config> {
-        self.video.as_ref().map(|video| &video.config)
-    }
-
-    /// The audio's configuration.
-    #[must_use]
-    pub fn audio(&self) -> Option<&aac::Config> {
-        self.audio.as_ref().map(|audio| &audio.config)
     }
 }
 
@@ -250,19 +174,19 @@ fn four_bits(counters: Counters) -> Counters {
 }
 
 fn push_video(video: &Video, sink: Sink<'_>, frame: &Frame) -> Result<(), Malformed> {
-    let tag = VideoTag::parse(&frame.body).map_err(|_| Malformed)?;
-    match (tag.codec, tag.packet) {
-        (VideoCodec::Avc, VideoPacket::Nalu) => video.write(sink, frame.t_ms, tag.composition_ms, tag.key, tag.data),
-        (VideoCodec::Avc, VideoPacket::SequenceHeader | VideoPacket::EndOfSequence) => Ok(()),
-        (VideoCodec::Avc, VideoPacket::Other) | (VideoCodec::Id(_) | VideoCodec::FourCc(_), _) => Err(Malformed),
+    match frame.class {
+        Class::Media(media) => {
+            video.write(sink, frame.t_ms, media.composition_ms, media.key, &media.payload(&frame.body))
+        }
+        Class::Config | Class::End => Ok(()),
+        Class::Other | Class::NotCarried(_) => Err(Malformed),
     }
 }
 
 fn push_audio(audio: &mut Audio, sink: Sink<'_>, frame: &Frame) -> Result<(), Malformed> {
-    let tag = AudioTag::parse(&frame.body).map_err(|_| Malformed)?;
-    match (tag.codec, tag.packet) {
-        (AudioCodec::Aac, AudioPacket::Raw) => audio.push(sink, frame.t_ms, frame.body.slice_ref(tag.data)),
-        (AudioCodec::Aac, AudioPacket::SequenceHeader) => Ok(()),
-        (AudioCodec::Aac, AudioPacket::Other) | (AudioCodec::Format(_) | AudioCodec::FourCc(_), _) => Err(Malformed),
+    match frame.class {
+        Class::Media(media) => audio.push(sink, frame.t_ms, media.payload(&frame.body)),
+        Class::Config | Class::End => Ok(()),
+        Class::Other | Class::NotCarried(_) => Err(Malformed),
     }
 }

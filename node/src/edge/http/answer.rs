@@ -170,7 +170,7 @@ pub fn send_segment(asked: &Asked, segment: &Arc<Segment>) -> Response<Body> {
         }
     };
     response.headers_mut().insert(ETAG, data.etag.clone());
-    reply::segment_headers(response.headers_mut());
+    reply::segment_headers(response.headers_mut(), segment.entry.profile);
     response
 }
 

@@ -4,11 +4,10 @@ use super::body::Body;
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use lectern_media::ledger::Profile;
 
 /// RFC 8216, section 10.
 const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
-/// RFC 8216, section 3.2 (RFC 3555).
-const SEGMENT: HeaderValue = HeaderValue::from_static("video/mp2t");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// A playlist is news for a second.
@@ -106,9 +105,9 @@ pub fn playlist_headers(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, CACHE_PLAYLIST);
 }
 
-/// What a segment says of itself.
-pub fn segment_headers(headers: &mut HeaderMap) {
-    headers.insert(CONTENT_TYPE, SEGMENT);
+/// The headers of a segment of this profile.
+pub fn segment_headers(headers: &mut HeaderMap, profile: Profile) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(profile.content_type()));
     headers.insert(CACHE_CONTROL, CACHE_SEGMENT);
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
 }

@@ -43,11 +43,11 @@ impl<'a> Route<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Route, parse};
-    use lectern_media::ledger::SegmentName;
+    use lectern_media::ledger::{Profile, SegmentName};
 
     #[test]
     fn paths_are_told_apart() {
-        let name = SegmentName { profile: 1, epoch: 1_790_000_000_000, msn: 42 };
+        let name = SegmentName::media(Profile::ONE, 1_790_000_000_000, 42);
         let cases = [
             ("/live/hall-a/index.m3u8", Some(Route::Index("hall-a"))),
             ("/live/hall-a/media.m3u8", Some(Route::Media("hall-a"))),

@@ -6,7 +6,7 @@ use crate::edge::stream::hub::{Playback, Stream};
 use crate::edge::stream::origins::Origins;
 use crate::edge::stream::snapshot::Snapshot;
 use crate::net::clock::Clock;
-use lectern_media::ledger::{Entry, Hash, Ledger, Presentation, SegmentName, Variant};
+use lectern_media::ledger::{Entry, Hash, Ledger, Presentation, Profile, SegmentName, Variant};
 use lectern_media::live::view::{Open, Segment as HeldSegment, View};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -167,7 +167,7 @@ fn entry(msn: u64) -> Entry {
     Entry {
         msn,
         epoch: EPOCH,
-        profile: 1,
+        profile: Profile::ONE,
         dseq: 0,
         t_ms: msn * 2_000,
         duration_us: 2_000_000,
@@ -194,7 +194,7 @@ fn live(msns: std::ops::RangeInclusive<u64>) -> View {
         media: Some(format!("#EXTM3U\n# up to {}\n", msns.end()).into()),
         multivariant: Some("#EXTM3U\n# one variant\n".into()),
         segments: entries.iter().map(held).collect(),
-        open: Some(Open { epoch: EPOCH, profile: 1, next_msn: msns.end() + 1 }),
+        open: Some(Open { epoch: EPOCH, profile: Profile::ONE, next_msn: msns.end() + 1 }),
         segment_ms: 2_000,
         ready: true,
         linked: true,
@@ -214,7 +214,7 @@ fn live(msns: std::ops::RangeInclusive<u64>) -> View {
 
 /// An edge that knows somebody publishes, before the first segment.
 fn begun() -> View {
-    View { open: Some(Open { epoch: EPOCH, profile: 1, next_msn: 1 }), segment_ms: 2_000, ..View::default() }
+    View { open: Some(Open { epoch: EPOCH, profile: Profile::ONE, next_msn: 1 }), segment_ms: 2_000, ..View::default() }
 }
 
 /// Waits until `condition` holds.

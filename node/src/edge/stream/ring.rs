@@ -143,8 +143,8 @@ impl Inner {
     }
 
     fn append(&mut self, headers: Arc<Headers>, frame: Frame) {
-        let start = frame.key || headers.tracks.video.is_none();
-        let Frame { track, t_ms, key: _, body } = frame;
+        let start = frame.key() || headers.tracks.video.is_none();
+        let Frame { track, t_ms, class: _, body } = frame;
         if start {
             self.newest_start = Some(self.next_seq);
         }

@@ -149,7 +149,7 @@ impl Snapshot {
             return Lookup::Held(segment);
         }
         let entries = &self.view.ledger.entries;
-        let at = entries.partition_point(|entry| entry.msn < name.msn);
+        let at = entries.partition_point(|entry| name.msn().is_some_and(|msn| entry.msn < msn));
         match entries.get(at).filter(|entry| entry.name() == *name) {
             Some(entry) if entry.gap => Lookup::Unknown,
             Some(entry) => Lookup::Elsewhere(entry),

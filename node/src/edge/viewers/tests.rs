@@ -7,7 +7,7 @@ use crate::edge::stream::ring::{LAG_MS_MAX, Mirror, RING_BYTES_MAX, Ring};
 use crate::edge::stream::wire::Form;
 use crate::net::clock::Clock;
 use bytes::{Buf, Bytes};
-use lectern_media::track::{Frame, Track, TrackSet};
+use lectern_media::track::{Class, Frame, Media, Track, TrackSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -50,11 +50,15 @@ impl Rig {
     }
 }
 
+fn class(key: bool) -> Class {
+    Class::Media(Media { key, ..Media::default() })
+}
+
 /// A frame that says when it is, padded to `bytes`.
 fn video(t_ms: u64, key: bool, bytes: usize) -> Frame {
     let mut body = format!("{}{t_ms} ", if key { "key " } else { "inter " }).into_bytes();
     body.resize(bytes.max(body.len()), b'.');
-    Frame { track: Track::Video, t_ms, key, body: body.into() }
+    Frame { track: Track::Video, t_ms, class: class(key), body: body.into() }
 }
 
 fn tracks(video: &'static str) -> TrackSet {
@@ -167,7 +171,7 @@ async fn without_video_anything_is_a_start() {
     rig.stream.ring.epoch(TrackSet { audio: Some(Bytes::from_static(b"aac config")), ..TrackSet::default() }, false);
     for t_ms in [0, 23, 46] {
         let body = Bytes::from(format!("audio {t_ms}"));
-        rig.stream.ring.frame(Frame { track: Track::Audio, t_ms, key: false, body });
+        rig.stream.ring.frame(Frame { track: Track::Audio, t_ms, class: class(false), body });
     }
     let mut watcher = rig.join(Form::Flv).await;
     assert_eq!(watcher.opening().await, 0b100);

@@ -291,7 +291,7 @@ impl Connection<'_> {
         pushing.position = item.seq + 1;
         match &item.content {
             Content::Frame(frame) => {
-                pushing.started |= frame.key || !pushing.has_video;
+                pushing.started |= frame.key() || !pushing.has_video;
                 if pushing.started {
                     let timestamp = (pushing.epoch.saturating_sub(pushing.zero_ms) + frame.t_ms) as u32;
                     self.outbox.put_chunked(kind_of(frame.track), id, timestamp, &frame.body, PLAY_CHUNK_SIZE);

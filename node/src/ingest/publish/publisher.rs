@@ -2,11 +2,10 @@
 
 use super::measure::{Kind, Measure};
 use crate::ingest::stream::Dismissal;
-use bytes::Bytes;
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
-use lectern_media::track::{Class, Track, classify};
-use lectern_media::codec::{aac, avc};
+use lectern_media::codec::{Config, ConfigError};
+use lectern_media::track::{Class, Media, Message};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
@@ -76,42 +75,27 @@ impl Publisher {
     }
 
     /// Looks at a message before it goes on its way; `false` if it should go nowhere.
-    pub(in crate::ingest) fn message(
-        &mut self,
-        now_ms: u64,
-        track: Track,
-        stamp: u32,
-        body: &Bytes,
-    ) -> Result<bool, Dismissal> {
+    pub(in crate::ingest) fn message(&mut self, now_ms: u64, stamp: u32, message: &Message) -> Result<bool, Dismissal> {
         self.last_ms = now_ms;
-        if let Some(name) = super::codec::unsupported(track, body) {
-            return Err(Dismissal::Refused("UnsupportedCodec", format!("{name} is not carried: use H.264 and AAC")));
-        }
-        let kind = match classify(track, body) {
+        let kind = match message.class {
+            Class::NotCarried(codec) => return Err(refused(&ConfigError::Codec { codec })),
             // Some encoders send an empty configuration first and the real one when they know it.
-            Class::Config if body.len() <= EMPTY_CONFIG_BYTES => return Ok(false),
-            Class::Other => return Ok(true),
-            Class::Media { key } => Kind::Frame { key },
+            Class::Config if message.body.len() <= EMPTY_CONFIG_BYTES => return Ok(false),
+            Class::End | Class::Other => return Ok(true),
+            Class::Media(Media { key, .. }) => Kind::Frame { key },
             Class::Config => {
-                self.configuration(track, body)?;
+                self.configuration(message)?;
                 Kind::Config
             }
         };
-        self.measure.message(now_ms, track, stamp, kind, body.len());
+        self.measure.message(now_ms, message.track, stamp, kind, message.body.len());
         Ok(true)
     }
 
-    fn configuration(&mut self, track: Track, body: &Bytes) -> Result<(), Dismissal> {
-        let refused = |error: &dyn std::fmt::Display| Dismissal::Refused("UnsupportedCodec", error.to_string());
-        match track {
-            Track::Video => {
-                let config = avc::Config::from_flv_body(body).map_err(|e| refused(&e))?;
-                self.video = Some((config.codec_string, config.width, config.height));
-            }
-            Track::Audio => {
-                let config = aac::Config::from_flv_body(body).map_err(|e| refused(&e))?;
-                self.audio = Some(config.codec_string);
-            }
+    fn configuration(&mut self, message: &Message) -> Result<(), Dismissal> {
+        match Config::read(message.track, &message.body).map_err(|error| refused(&error))? {
+            Config::Avc(config) => self.video = Some((config.codec_string, config.width, config.height)),
+            Config::Aac(config) => self.audio = Some(config.codec_string),
         }
         Ok(())
     }
@@ -145,6 +129,10 @@ impl Publisher {
         status.gop_ms = report.gop_ms;
         status.warnings = report.warnings;
     }
+}
+
+fn refused(error: &ConfigError) -> Dismissal {
+    Dismissal::Refused("UnsupportedCodec", error.to_string())
 }
 
 /// A name that a peer gave itself, fit to be shown; `None` if there is nothing to show.

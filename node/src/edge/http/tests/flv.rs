@@ -1,10 +1,11 @@
 //! HTTP-FLV over the HTTP port.
 
 use super::*;
-use lectern_media::track::{Frame, Track, TrackSet};
+use lectern_media::track::{Class, Frame, Media, Track, TrackSet};
 
 fn frame(t_ms: u64, key: bool) -> Frame {
-    Frame { track: Track::Video, t_ms, key, body: Bytes::from(format!("frame {t_ms}")) }
+    let class = Class::Media(Media { key, ..Media::default() });
+    Frame { track: Track::Video, t_ms, class, body: Bytes::from(format!("frame {t_ms}")) }
 }
 
 fn play(rig: &Rig) {

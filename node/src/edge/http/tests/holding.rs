@@ -33,7 +33,7 @@ async fn a_held_request_is_told_at_once_when_the_epoch_changes() {
     next.send("GET", &name(9), &[]).await;
     assert!(is_held(&mut next).await);
     let mut view = live(1..=8);
-    view.open = Some(Open { epoch: EPOCH + 60_000, profile: 1, next_msn: 9 });
+    view.open = Some(Open { epoch: EPOCH + 60_000, profile: Profile::ONE, next_msn: 9 });
     rig.show(view);
     let reply = next.reply(false).await;
     assert_eq!((reply.status, reply.header("cache-control")), (404, "no-store"));

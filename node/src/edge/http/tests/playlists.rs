@@ -203,7 +203,7 @@ async fn http_2_is_spoken_to_who_speaks_it_first() {
         let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
         assert_eq!(body, expected);
     }
-    let held = rig.stream.snapshot.load().segments[&SegmentName { profile: 1, epoch: EPOCH, msn: 8 }].clone();
+    let held = rig.stream.snapshot.load().segments[&SegmentName::media(Profile::ONE, EPOCH, 8)].clone();
     assert_eq!(held.fetches.completed(), 1);
     // An old connection says goodbye after what is in flight.
     pass(Duration::from_millis(AGE_MS * (100 + AGE_SPREAD_PERCENT) / 100)).await;
