@@ -4,7 +4,8 @@
 #[path = "../fuzz/checks/playlist.rs"]
 mod check;
 
-use lectern_media::hls::{media_playlist, multivariant_playlist};
+use bytes::Bytes;
+use lectern_media::hls::{self, Kind, Listing};
 use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Profile, Variant};
 use proptest::prelude::*;
 
@@ -42,6 +43,14 @@ fn ledger(epochs: &[u64]) -> Ledger {
     }
     let first = entries.first().map_or(0, |entry| entry.msn);
     Ledger { presentation: Some(presentation(epochs[0])), first, entries, ..Ledger::default() }
+}
+
+fn media_playlist(ledger: &Ledger) -> Option<Bytes> {
+    Listing::live(ledger).map(|listing| hls::media_playlist(&listing))
+}
+
+fn multivariant_playlist(ledger: &Ledger) -> Option<Bytes> {
+    Listing::live(ledger).map(|listing| hls::multivariant_playlist(&listing))
 }
 
 fn golden(name: &str, text: &[u8]) {
@@ -102,6 +111,20 @@ fn there_is_no_playlist_before_the_first_segment_and_after_the_end() {
         assert_eq!((media_playlist(&ledger), multivariant_playlist(&ledger)), (None, None), "{case}");
     }
     assert!(media_playlist(&live).is_some() && multivariant_playlist(&live).is_some());
+}
+
+#[test]
+fn a_list_of_a_session_differs_from_a_live_one_by_its_type() {
+    let ledger = ledger(&[EPOCH, EPOCH, EPOCH + 60_000]);
+    let live = Listing::live(&ledger).unwrap();
+    let text = |listing: &Listing<'_>| String::from_utf8(hls::media_playlist(listing).to_vec()).unwrap();
+    for (kind, ended, tag) in [(Kind::Event, false, "EVENT"), (Kind::Vod, true, "VOD")] {
+        let session = text(&Listing { kind, ended, ..live });
+        let expected = text(&Listing { ended, ..live });
+        assert_eq!(session.replace(&format!("#EXT-X-PLAYLIST-TYPE:{tag}\n"), ""), expected);
+        assert_eq!(session.lines().count(), expected.lines().count() + 1);
+        assert_eq!(session.ends_with("#EXT-X-ENDLIST\n"), ended);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod input;
 
 use input::Input;
-use lectern_media::hls::{media_playlist, multivariant_playlist};
+use lectern_media::hls::{Listing, media_playlist, multivariant_playlist};
 use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Profile, Variant};
 
 /// Programme times stay below the year 3000.
@@ -51,10 +51,11 @@ pub fn round_trip(data: &[u8]) {
 pub fn agrees(ledger: &Ledger) {
     let listed = ledger.listed();
     let alive = ledger.presentation.as_ref().filter(|_| ledger.life != Life::Gone && !listed.is_empty());
-    let (Some(media), Some(index)) = (media_playlist(ledger), multivariant_playlist(ledger)) else {
+    let Some(listing) = Listing::live(ledger) else {
         assert!(alive.is_none(), "a ledger with a list has playlists");
         return;
     };
+    let (media, index) = (media_playlist(&listing), multivariant_playlist(&listing));
     let presentation = alive.expect("playlists come of a ledger with a list");
     let (rest, playlist) = m3u8_rs::parse_media_playlist(&media).expect("the media playlist parses");
     assert!(rest.is_empty());

@@ -1,7 +1,8 @@
-//! The text of the two playlists. A function of the ledger alone: no clock, no address, no state of an edge.
+//! The text of the two playlists. A function of the listing alone: no clock, no address, no state of an edge.
 
+use super::listing::{Kind, Listing};
 use super::time::Utc;
-use crate::ledger::{Entry, Ledger, Life, Presentation};
+use crate::ledger::{Entry, Presentation, Variant};
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
@@ -14,57 +15,51 @@ const VERSION: u32 = 3;
 /// Room for the text of one entry, so that a playlist is one allocation.
 const ENTRY_BYTES: usize = 160;
 
-/// The media playlist, `None` where there is nothing to list: before the first segment and once the presentation is
-/// gone.
+/// The media playlist.
 #[must_use]
-pub fn media_playlist(ledger: &Ledger) -> Option<Bytes> {
-    let presentation = alive(ledger)?;
-    let listed = ledger.listed();
-    let first = listed.first()?;
-    let mut text = String::with_capacity((listed.len() + 2) * ENTRY_BYTES);
-    write_media(&mut text, presentation, first, listed, ledger.life).ok()?;
-    Some(Bytes::from(text))
+pub fn media_playlist(listing: &Listing<'_>) -> Bytes {
+    let mut text = String::with_capacity((listing.entries.len() + 2) * ENTRY_BYTES);
+    // Writing into a string cannot fail.
+    let _ = write_media(&mut text, listing);
+    Bytes::from(text)
 }
 
-/// The multivariant playlist with its one variant, `None` whenever the media playlist is.
+/// The multivariant playlist with its one variant.
 #[must_use]
-pub fn multivariant_playlist(ledger: &Ledger) -> Option<Bytes> {
-    let variant = &alive(ledger)?.variant;
-    ledger.listed().first()?;
+pub fn multivariant_playlist(listing: &Listing<'_>) -> Bytes {
+    let mut text = String::new();
+    let _ = write_multivariant(&mut text, &listing.presentation.variant);
+    Bytes::from(text)
+}
+
+fn write_multivariant(text: &mut String, variant: &Variant) -> fmt::Result {
     // Codecs come over the wire: a quotation mark or a line break in them must not add attributes or lines.
     let codecs: String = variant.codecs.chars().filter(|c| !c.is_control() && *c != '"').collect();
-    let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-STREAM-INF:BANDWIDTH={}", variant.bandwidth);
+    write!(text, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-STREAM-INF:BANDWIDTH={}", variant.bandwidth)?;
     if !codecs.is_empty() {
-        write!(text, ",CODECS=\"{codecs}\"").ok()?;
+        write!(text, ",CODECS=\"{codecs}\"")?;
     }
     if let Some((width, height)) = variant.resolution {
-        write!(text, ",RESOLUTION={width}x{height}").ok()?;
+        write!(text, ",RESOLUTION={width}x{height}")?;
     }
-    writeln!(text, "\n{MEDIA_PLAYLIST_NAME}").ok()?;
-    Some(Bytes::from(text))
+    writeln!(text, "\n{MEDIA_PLAYLIST_NAME}")
 }
 
-fn alive(ledger: &Ledger) -> Option<&Presentation> {
-    match ledger.life {
-        Life::Open | Life::Ended => ledger.presentation.as_ref(),
-        Life::Gone => None,
-    }
-}
-
-fn write_media(
-    text: &mut String,
-    presentation: &Presentation,
-    first: &Entry,
-    listed: &[Entry],
-    life: Life,
-) -> fmt::Result {
+fn write_media(text: &mut String, listing: &Listing<'_>) -> fmt::Result {
+    let Listing { presentation, entries, kind, ended } = *listing;
+    let Some(first) = entries.first() else { return Ok(()) };
     writeln!(text, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}", presentation.target_s)?;
+    match kind {
+        Kind::Live => {}
+        Kind::Event => text.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n"),
+        Kind::Vod => text.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n"),
+    }
     writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{}", first.msn)?;
     // A first segment with the tag still has its discontinuity before it, so the header counts one less (RFC 8216,
     // 6.2.2); with the segment the tag goes, and the header takes its number.
     let ahead = u64::from(is_discontinuity(presentation, first));
     writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.dseq.saturating_sub(ahead))?;
-    for entry in listed {
+    for entry in entries {
         if is_discontinuity(presentation, entry) {
             text.push_str("#EXT-X-DISCONTINUITY\n");
         }
@@ -74,7 +69,7 @@ fn write_media(
         }
         writeln!(text, "#EXTINF:{},\n{}", Seconds(entry.duration_us), entry.name())?;
     }
-    if life == Life::Ended {
+    if ended {
         text.push_str("#EXT-X-ENDLIST\n");
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What an edge answers viewers from: an immutable snapshot of one stream, replaced as a whole.
 
+use crate::hls::{self, Listing};
 use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, Profile, SegmentName};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -53,13 +54,9 @@ impl View {
     pub(super) fn render(&mut self, ledger: &Ledger, starting: Option<EpochId>) {
         self.ledger = ledger.clone();
         let over = starting.is_some() && ledger.life != Life::Open;
-        if over || ledger.life == Life::Gone {
-            self.media = None;
-            self.multivariant = None;
-        } else {
-            self.media = crate::hls::media_playlist(ledger);
-            self.multivariant = crate::hls::multivariant_playlist(ledger);
-        }
+        let listing = Listing::live(ledger).filter(|_| !over);
+        self.media = listing.as_ref().map(hls::media_playlist);
+        self.multivariant = listing.as_ref().map(hls::multivariant_playlist);
     }
 
     /// Whether `name` will exist soon: the next segment of the open epoch, or the one after it.

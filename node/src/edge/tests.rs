@@ -5,6 +5,7 @@ use super::*;
 use bytes::Bytes;
 use lectern_api::node_config::EdgeListen;
 use lectern_api::node_status::NodeStatus;
+use lectern_media::hls::Listing;
 use lectern_media::ledger::{Hash, Ledger};
 use lectern_media::live::LinkId;
 use lectern_media::live::ingest::{Cutting, Ingest, Output, Settings};
@@ -226,7 +227,7 @@ async fn an_edge_serves_what_the_ingest_decided_and_two_serve_the_same() {
     a.lists(&ledger).await;
     b.lists(&ledger).await;
     let playlist = a.playlist().await;
-    assert_eq!(playlist.as_bytes(), lectern_media::hls::media_playlist(&ledger).unwrap());
+    assert_eq!(playlist.as_bytes(), lectern_media::hls::media_playlist(&Listing::live(&ledger).unwrap()));
     assert_eq!(playlist, b.playlist().await);
     for entry in ledger.listed() {
         let path = format!("/live/hall-a/{}", entry.name());
