@@ -10,37 +10,11 @@ pub const TICKS_PER_MS: u64 = 90;
 /// PTS and DTS are modulo this.
 pub const TICKS_MODULUS: u64 = 1 << 33;
 
-/// Turns wrapping 32-bit milliseconds into 64-bit ones.
-///
-/// A step is taken the short way round: up to 24.8 days forward or back. A step back to before the start gives 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unwrapper {
-    last_ms: Option<u64>,
-}
-
-impl Unwrapper {
-    /// The first time that comes is taken as it is.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { last_ms: None }
-    }
-
-    /// The first time that comes is taken as near to `t_ms` as it can be: for a receiver that joins in the middle
-    /// and was told where the sender is.
-    #[must_use]
-    pub const fn near(t_ms: u64) -> Self {
-        Self { last_ms: Some(t_ms) }
-    }
-
-    /// The time, unwrapped.
-    pub fn unwrap_ms(&mut self, rtmp_ms: u32) -> u64 {
-        let t_ms = match self.last_ms {
-            None => u64::from(rtmp_ms),
-            Some(last) => last.saturating_add_signed(i64::from(step_ms(wrap_ms(last), rtmp_ms))),
-        };
-        self.last_ms = Some(t_ms);
-        t_ms
-    }
+/// The unwrapped time of a 32-bit stamp that is near `near_ms`: less than 24.8 days before or after it. A time before 0 is
+/// 0.
+#[must_use]
+pub const fn unwrap_ms(near_ms: u64, rtmp_ms: u32) -> u64 {
+    near_ms.saturating_add_signed(step_ms(wrap_ms(near_ms), rtmp_ms) as i64)
 }
 
 /// The low 32 bits, as RTMP and FLV carry them.
@@ -74,53 +48,43 @@ pub const fn presentation_ticks_90k(t_ms: u64, composition_ms: i32, offset_ticks
 mod tests {
     use super::*;
 
-    const HOUR_MS: u64 = 3_600_000;
-    const DAY_MS: u64 = 24 * HOUR_MS;
+    const DAY_MS: u64 = 24 * 3_600_000;
 
     /// Every 40 ms from `from` to `to`, as an encoder would send it.
-    fn follows(first: u32, from_ms: u64, to_ms: u64) {
-        let mut unwrapper = Unwrapper::near(u64::from(first) + from_ms);
-        for elapsed in (from_ms..to_ms).step_by(40) {
-            let truth = u64::from(first) + elapsed;
-            assert_eq!(unwrapper.unwrap_ms(wrap_ms(truth)), truth, "{elapsed} ms after the start");
+    fn follows(from_ms: u64, to_ms: u64) {
+        let mut last_ms = from_ms;
+        for t_ms in (from_ms..to_ms).step_by(40) {
+            last_ms = unwrap_ms(last_ms, wrap_ms(t_ms));
+            assert_eq!(last_ms, t_ms);
         }
     }
 
     #[test]
     fn time_goes_on_where_the_24_bit_field_is_full() {
         assert_eq!(0x00ff_ffff / 60_000, 279, "4 h 39 min");
-        follows(0, 279 * 60_000, 280 * 60_000);
+        follows(279 * 60_000, 280 * 60_000);
     }
 
     #[test]
     fn time_goes_on_over_three_32_bit_wraps() {
         for wrap in 1..=3_u64 {
             let at = wrap * (1 << 32);
-            follows(0, at - 60_000, at + 60_000);
+            follows(at - 60_000, at + 60_000);
         }
         assert_eq!((1_u64 << 32) / DAY_MS, 49);
     }
 
     #[test]
-    fn an_encoder_may_start_at_any_time_and_wrap_soon() {
-        let mut unwrapper = Unwrapper::new();
-        assert_eq!(unwrapper.unwrap_ms(u32::MAX - 10), u64::from(u32::MAX) - 10);
-        assert_eq!(unwrapper.unwrap_ms(29), (1 << 32) + 29);
-        assert_eq!(unwrapper.unwrap_ms(u32::MAX), (1 << 32) - 1, "a small step back over the wrap");
-    }
-
-    #[test]
-    fn a_step_back_before_the_start_is_zero_not_a_wrap() {
-        let mut unwrapper = Unwrapper::new();
-        assert_eq!(unwrapper.unwrap_ms(5), 5);
-        assert_eq!(unwrapper.unwrap_ms(u32::MAX), 0);
-        assert_eq!(unwrapper.unwrap_ms(40), 40);
-    }
-
-    #[test]
-    fn a_late_joiner_lands_where_it_was_told() {
-        let mut unwrapper = Unwrapper::near(3 * (1 << 32) + 500);
-        assert_eq!(unwrapper.unwrap_ms(480), 3 * (1 << 32) + 480);
+    fn a_stamp_is_unwrapped_to_the_nearest_time() {
+        let wrap = 1_u64 << 32;
+        for (near_ms, stamp, t_ms) in [
+            (wrap - 11, 29, wrap + 29),
+            (wrap + 29, u32::MAX, wrap - 1),
+            (3 * wrap + 500, 480, 3 * wrap + 480),
+            (5, u32::MAX, 0),
+        ] {
+            assert_eq!(unwrap_ms(near_ms, stamp), t_ms, "{stamp} near {near_ms}");
+        }
     }
 
     #[test]

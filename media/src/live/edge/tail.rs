@@ -4,6 +4,7 @@ use crate::ledger::{Entry, EpochId, Hash, Msn, Profile};
 use crate::live::view::Segment;
 use crate::relay::{Epoch, Mark};
 use crate::segment::{Carry, Muxer};
+use crate::time::unwrap_ms;
 use crate::track::{Frame, Message, Track, TrackSet};
 use bytes::Bytes;
 
@@ -67,9 +68,7 @@ impl Tail {
 
     /// Takes a message; its 32-bit time is unwrapped from the mark's.
     pub(super) fn push(&mut self, track: Track, stamp: u32, body: Bytes) -> Frame {
-        let from_mark = stamp.wrapping_sub(self.t_ms as u32).cast_signed();
-        let t_ms = self.t_ms.saturating_add_signed(i64::from(from_mark));
-        let frame = Message::read(track, body).at(t_ms);
+        let frame = Message::read(track, body).at(unwrap_ms(self.t_ms, stamp));
         self.muxer.push(&frame);
         self.frames.push(frame.clone());
         frame

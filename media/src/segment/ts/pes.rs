@@ -4,6 +4,7 @@ use super::DELAY_TICKS;
 use super::packet::{Adaptation, PesWriter};
 use crate::codec::aac::{self, ADTS_HEADER_BYTES};
 use crate::codec::avc::{self, nal};
+use crate::time::{presentation_ticks_90k, ticks_90k};
 use bytes::Bytes;
 
 /// AAC frames in a PES packet. Six of 1,024 samples are 128 ms at 48 kHz: 1.5 % of overhead rather than 20 % with one
@@ -19,7 +20,6 @@ const AUDIO_STREAM_ID: u8 = 0xc0;
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Access unit delimiter "any slice type" (ITU-T H.264, table 7-5) with its start code.
 const DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
-const TICKS_MASK: u64 = (1 << 33) - 1;
 
 /// The frame cannot be carried and is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +30,6 @@ pub(super) struct Sink<'a> {
     pub out: &'a mut Vec<u8>,
     pub counter: &'a mut u8,
     pub pid: u16,
-}
-
-/// 90 kHz, mod 2³³: what a PCR says at `t_ms`.
-fn ticks(t_ms: u64) -> u64 {
-    t_ms.wrapping_mul(90) & TICKS_MASK
 }
 
 /// A time stamp of five bytes behind its four-bit prefix (2.4.3.7).
@@ -106,10 +101,10 @@ impl Video {
         access_unit: &[u8],
     ) -> Result<(), Malformed> {
         let survey = self.survey(access_unit, key)?;
-        let dts = (ticks(t_ms) + DELAY_TICKS) & TICKS_MASK;
-        let pts = dts.wrapping_add_signed(i64::from(composition_ms) * 90) & TICKS_MASK;
+        let dts = presentation_ticks_90k(t_ms, 0, DELAY_TICKS);
+        let pts = presentation_ticks_90k(t_ms, composition_ms, DELAY_TICKS);
         let header = Header::new(VIDEO_STREAM_ID, pts, (pts != dts).then_some(dts), survey.bytes);
-        let adaptation = Adaptation { pcr: Some(ticks(t_ms)), random_access: survey.random_access };
+        let adaptation = Adaptation { pcr: Some(ticks_90k(t_ms)), random_access: survey.random_access };
         let mut pes = PesWriter::new(sink.out, sink.counter, sink.pid, adaptation, header.size + survey.bytes);
         pes.write(header.as_slice());
         pes.write(&DELIMITER);
@@ -202,9 +197,9 @@ impl Audio {
             return;
         }
         let es_bytes = self.waiting.iter().map(|frame| ADTS_HEADER_BYTES + frame.len()).sum();
-        let pts = (ticks(self.first_ms) + DELAY_TICKS) & TICKS_MASK;
+        let pts = presentation_ticks_90k(self.first_ms, 0, DELAY_TICKS);
         let header = Header::new(AUDIO_STREAM_ID, pts, None, es_bytes);
-        let adaptation = Adaptation { pcr: self.clock.then(|| ticks(self.first_ms)), random_access: false };
+        let adaptation = Adaptation { pcr: self.clock.then(|| ticks_90k(self.first_ms)), random_access: false };
         let mut pes = PesWriter::new(sink.out, sink.counter, sink.pid, adaptation, header.size + es_bytes);
         pes.write(header.as_slice());
         for frame in &self.waiting {
