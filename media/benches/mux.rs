@@ -41,7 +41,7 @@ fn tracks() -> TrackSet {
 }
 
 /// Two seconds: 30 pictures a second, the first a key frame of ten times the size of the others, and 47 AAC frames a
-/// second of 128 kbit/s. Decoding is nobody's business here, so the payload is filler.
+/// second of 128 kbit/s. Nothing decodes them here, so the payload is filler.
 fn segment(kbit_per_s: u64) -> Vec<Frame> {
     const PICTURES: u64 = 60;
     let unit = usize::try_from(kbit_per_s * 1000 / 8 * 2 / (PICTURES + 9)).unwrap();

@@ -17,7 +17,7 @@ pub type Msn = u64;
 /// Unix time in milliseconds at which an epoch began; also the name of the epoch.
 pub type EpochId = u64;
 
-/// 2026-01-01T00:00:00Z in unix milliseconds: where numbers start when nobody remembers any.
+/// 2026-01-01T00:00:00Z in unix milliseconds: where numbers start when no edge remembers any.
 pub const NUMBERS_BEGIN_MS: u64 = 1_767_225_600_000;
 
 /// One segment, as decided by the ingest.
@@ -44,7 +44,7 @@ pub struct Entry {
     pub messages: u32,
     /// The first segment of its epoch.
     pub opens_epoch: bool,
-    /// Nobody can provide the bytes: listed with EXT-X-GAP.
+    /// No node can provide the bytes: listed with EXT-X-GAP.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gap: bool,
 }
@@ -123,7 +123,7 @@ pub struct Ledger {
     /// Ascending by msn.
     #[serde(default)]
     pub entries: Vec<Entry>,
-    /// The last numbers, `None` where nobody ever gave one out.
+    /// The last numbers, `None` before the first one was given out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<Remembered>,
 }

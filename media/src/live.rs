@@ -1,6 +1,8 @@
-//! The two state machines of a live stream: [`Ingest`], the clock, and [`Edge`], a pure function of what it is told.
+//! The two state machines of a live stream: [`Ingest`], the clock, and [`Edge`], a pure function of its messages.
 //!
-//! Both take time and messages as arguments and are drained after each call: `while let Some(output) = m.poll()`.
+//! Both take time and messages as arguments and are drained after each call: `while let Some(output) = m.poll()`; then
+//! the caller asks `next_wake` until when it may sleep. The machines of a connection have another shape, since they turn
+//! bytes into events: see [`crate::machine`].
 //! Times named `now_ms` are unix milliseconds that never go back (the shell adds elapsed monotonic time to the wall
 //! clock it read once).
 

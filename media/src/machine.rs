@@ -1,4 +1,8 @@
-//! The one shape of every protocol machine: mutate once, then drain until it waits.
+//! The shape of the protocol machines, which turn bytes of a connection into events and back: mutate once, then drain
+//! until the machine waits.
+//!
+//! The machines of a live stream ([`crate::live`]) have the other shape of this crate: they take decided messages, not
+//! bytes, so their `poll` gives outputs until there are none, and the time of the next wake-up is asked for apart.
 //!
 //! ```text
 //! loop {

@@ -15,7 +15,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For commands, which anybody may send. Real ones have a depth of 2 and about 20 values; a parser without a
+    /// For commands, which every client may send. Real ones have a depth of 2 and about 20 values; a parser without a
     /// depth limit overflows its stack at some thousand levels (50 KB of input).
     pub const CONTROL: Self = Self { depth: 16, values: 64, bytes: 64 * 1024 };
     /// For metadata of an accepted publisher: some encoders list every key frame of a file in it.

@@ -10,7 +10,7 @@ use crate::track::{Frame, Track, TrackSet};
 
 /// A tail shorter than this is dropped at the end of an epoch: too short to be worth a request.
 const TAIL_MS_MIN: u64 = 300;
-/// Where nobody remembers numbers, media sequence numbers count these milliseconds since [`NUMBERS_BEGIN_MS`]: no
+/// Where no edge remembers numbers, media sequence numbers count these milliseconds since [`NUMBERS_BEGIN_MS`]: no
 /// segment is that short, so a number is above all that were ever given out.
 const MSN_MS: u64 = 250;
 /// The same for discontinuity sequence numbers: at most one epoch a second is opened.
@@ -123,7 +123,7 @@ impl OpenEpoch {
         self.timeline.place(track, stamp, target_ms.min(JUMP_AHEAD_MS))
     }
 
-    /// Whether a segment ends before `frame` (design section 4.4).
+    /// Whether a segment ends before `frame`: see [`cut`].
     pub(super) fn cuts_before(&mut self, frame: &Frame, ledger: &Ledger) -> bool {
         let state = cut::State {
             segment_ms: self.cutting.segment_ms,

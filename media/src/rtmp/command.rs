@@ -58,7 +58,8 @@ pub(super) fn status(level: &str, code: &str, description: &str) -> Value {
     ])
 }
 
-/// Name and query of `NAME?QUERY`, the name without slashes at its ends. `None` if it is longer than anybody's.
+/// Name and query of `NAME?QUERY`, the name without slashes at its ends. `None` if it is longer than
+/// [`NAME_BYTES_MAX`].
 pub(super) fn split_query(text: &str) -> Option<(&str, Option<&str>)> {
     if text.len() > NAME_BYTES_MAX {
         return None;

@@ -95,7 +95,7 @@ pub enum SessionError {
     /// The session is over: its `Closed` event came or is about to come.
     #[error("session is closed")]
     Closed,
-    /// There is nothing to accept or reject, or nobody to send media to.
+    /// There is nothing to accept or reject, or no viewer to send media to.
     #[error("session has nothing to {0}")]
     WrongState(&'static str),
 }

@@ -1,6 +1,6 @@
 //! Every limit of an RTMP connection, with its reason.
 //!
-//! Sources: design section 9; what known encoders need was measured with ffmpeg, OBS's librtmp and GStreamer.
+//! What known encoders need was measured with ffmpeg, OBS's librtmp and GStreamer.
 
 /// How much a chunk reader holds for one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct ChunkLimits {
     pub chunk_streams: usize,
 }
 
-/// Anybody may connect: a `connect` command has about 400 bytes, with some encoders 4 KiB.
+/// Every host may connect: a `connect` command has about 400 bytes, with some encoders 4 KiB.
 pub const BEFORE_ACCEPT: ChunkLimits =
     ChunkLimits { message_bytes: 64 * KIB, pending_bytes: 128 * KIB, chunk_streams: CHUNK_STREAMS_MAX };
 /// Publishers and relays: a key frame of a 30 Mbit/s stream has 1 to 3 MB.

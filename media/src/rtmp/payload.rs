@@ -1,4 +1,4 @@
-//! What audio, video and data messages mean to whoever receives a stream; the same for both sessions.
+//! What audio, video and data messages mean to a receiver of a stream; the same for both sessions.
 
 use super::command::leading_string;
 use super::message::{Message, kind};
@@ -20,7 +20,7 @@ pub(super) enum Payload {
     Data(Bytes),
 }
 
-/// `None` for what is to be dropped: another kind, data without a name, metadata that would hurt whoever reads it.
+/// `None` for what is to be dropped: another kind, data without a name, metadata that would hurt a reader.
 pub(super) fn read(message: Message) -> Option<Payload> {
     if let Some(track) = message.track() {
         let body = if is_sequence_header(track, &message.body) {

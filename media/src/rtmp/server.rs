@@ -234,7 +234,7 @@ impl Session {
     /// Answers `Connect` of a session that asks.
     ///
     /// # Errors
-    /// [`SessionError::WrongState`] if nobody asked.
+    /// [`SessionError::WrongState`] if the client has not asked.
     pub fn accept_connect(&mut self) -> Result<(), SessionError> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::ConnectAsked { mut link, request, .. } => {
@@ -250,7 +250,7 @@ impl Session {
     /// Answers `Publish`: the limits for publishers hold from here on.
     ///
     /// # Errors
-    /// [`SessionError::WrongState`] if nobody asked.
+    /// [`SessionError::WrongState`] if the client has not asked.
     pub fn accept_publish(&mut self, now_ms: u64) -> Result<(), SessionError> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Asked { mut link, request, purpose: Purpose::Publish, stream_id, name } => {
@@ -270,7 +270,7 @@ impl Session {
     /// those that `poll` gives.
     ///
     /// # Errors
-    /// [`SessionError::WrongState`] if nobody asked.
+    /// [`SessionError::WrongState`] if the client has not asked.
     pub fn accept_play(&mut self, _now_ms: u64) -> Result<(), SessionError> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Asked { mut link, request, purpose: Purpose::Play, stream_id, .. } => {
@@ -288,7 +288,7 @@ impl Session {
     /// encoder shows. The session closes after the answer.
     ///
     /// # Errors
-    /// [`SessionError::WrongState`] if nobody asked.
+    /// [`SessionError::WrongState`] if the client has not asked.
     pub fn reject(&mut self, code: &str, description: &str) -> Result<(), SessionError> {
         let error = command::status("error", code, description);
         match std::mem::replace(&mut self.state, State::Closed) {

@@ -1,4 +1,4 @@
-//! Every ordering of failures that the design names, over virtual time: in each, all Ready edges end up saying the
+//! Every ordering of failures that was thought of, over virtual time: in each, all Ready edges end up saying the
 //! same bytes, names keep their bytes, and numbers have no holes (`check.rs`).
 
 use crate::check::discontinuities;
@@ -197,7 +197,7 @@ fn an_edge_is_away_for_a_minute() {
         world.cut_siblings.insert((other.min(1), other.max(1)));
     }
     world.run(9_000);
-    assert!(!world.view(1).ready, "it reaches nobody");
+    assert!(!world.view(1).ready, "it reaches no other node");
     world.run(51_000);
     world.set_cut(0, 1, false);
     world.cut_siblings.clear();

@@ -66,7 +66,7 @@ impl Fetches {
         }
     }
 
-    /// What nobody had.
+    /// The numbers of segments that no sibling had.
     pub(super) fn in_vain(&self) -> Vec<Msn> {
         self.wanted.iter().filter(|(_, f)| f.in_vain).filter_map(|(name, _)| name.msn()).collect()
     }

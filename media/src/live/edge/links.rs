@@ -136,7 +136,7 @@ impl Edge {
         }
     }
 
-    /// Tells the ingest what nobody could provide, once for each new set.
+    /// Reports to the ingest the segments that no sibling could provide, once for each new set.
     pub(super) fn report_missing(&mut self, now_ms: u64) {
         let msns = self.fetches.in_vain();
         let Some(link) = self.alive_source(now_ms) else { return };
@@ -243,7 +243,8 @@ impl Edge {
         }
     }
 
-    /// Decides whether the stream is taken from `link` (design section 4.11): the higher open epoch wins.
+    /// Decides whether the stream is taken from `link`: of two ingests the one with the higher open epoch wins, at every
+    /// edge and by the same numbers.
     fn consider(&mut self, now_ms: u64, link: LinkId, goes_on: bool) {
         let Some(state) = self.links.get(&link).filter(|l| l.version > 0) else { return };
         let current = self.alive_source(now_ms).filter(|id| *id != link).and_then(|id| self.links.get(&id));

@@ -1,4 +1,5 @@
-//! Whether a stream keeps its edge out of the Service (design section 4.8), as a function of what is known.
+//! Whether a stream keeps its edge out of the Service, as a function of what is known: an edge that lacks segments that
+//! others list must get no viewers.
 
 /// Without ingest and siblings for this long after its start an edge is Ready and empty.
 pub const ALONE_MS: u64 = 5_000;
@@ -12,7 +13,7 @@ pub const STALE_MS: u64 = 3_000;
 pub(super) struct Facts {
     /// Since the start.
     pub(super) age_ms: u64,
-    /// A ledger was told, by an ingest or a sibling.
+    /// An ingest or a sibling has sent its ledger.
     pub(super) known: bool,
     /// Since the list fell behind the ledger; `None` while it is level.
     pub(super) behind_ms: Option<u64>,

@@ -45,7 +45,7 @@ impl Ingest {
         }
     }
 
-    /// An edge could not get entries from anybody.
+    /// An edge could get these segments neither from its link nor from a sibling.
     pub fn missing(&mut self, link: LinkId, missing: &Missing) {
         if let Some(state) = self.links.get_mut(&link) {
             state.missing = missing.msns.iter().copied().take(MISSING_MAX).collect();
@@ -81,7 +81,8 @@ impl Ingest {
         }
     }
 
-    /// Compares what an edge knows with what was decided here (design section 4.6 and 4.11).
+    /// Compares what an edge knows with what was decided here: numbers that were given out are never given out again, and
+    /// of two ingests the one with the later epoch goes on.
     fn settle(&mut self, now_ms: u64, theirs: &Ledger, live_link: Option<LiveLink>) {
         let own = self.open_epoch().unwrap_or(0).max(self.ledger.rank().0);
         let other = live_link.filter(|l| l.ingest != self.settings.ingest && l.epoch > own);
