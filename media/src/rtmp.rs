@@ -16,6 +16,7 @@ pub mod message;
 pub mod server;
 
 mod command;
+mod config;
 mod control;
 mod engine;
 mod event;

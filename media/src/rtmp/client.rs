@@ -1,6 +1,5 @@
 //! One connection that we open: the ingest to an edge, a forward to another server, a viewer of the crowd.
 
-use super::chunk::Limits;
 use super::engine::client::Engine;
 use super::limits;
 use super::message::{kind, kind_of};
@@ -14,6 +13,8 @@ use std::collections::VecDeque;
 
 mod replies;
 
+pub use super::config::{ClientConfig, Mode};
+
 /// Transactions of the commands that the engine does not send: far above its own.
 const TRANSACTION_RELEASE: f64 = 1_001.0;
 const TRANSACTION_FC_PUBLISH: f64 = 1_002.0;
@@ -21,50 +22,6 @@ const TRANSACTION_FC_UNPUBLISH: f64 = 1_003.0;
 /// The engine counts its own from 1: `connect`, then `createStream`.
 const TRANSACTION_CONNECT: f64 = 1.0;
 const TRANSACTION_CREATE_STREAM: f64 = 2.0;
-
-/// Which way media goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// From us.
-    Publish,
-    /// To us.
-    Play,
-}
-
-/// Where to connect and what for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientConfig {
-    /// Application: the path between host and stream.
-    pub app: String,
-    /// The URL up to the application, with a query if the server wants one.
-    pub tc_url: String,
-    /// Which way.
-    pub mode: Mode,
-    /// Stream name, with its query if the server wants one.
-    pub stream: String,
-    /// Payload bytes of the chunks we write.
-    pub chunk_size: u32,
-    /// The acknowledgement window the server is told, bytes.
-    pub window_bytes: u32,
-    /// What the server may send.
-    pub limits: Limits,
-}
-
-impl ClientConfig {
-    /// A relay, forward or viewer with the usual chunk size, window and limits.
-    #[must_use]
-    pub fn new(mode: Mode, tc_url: &str, app: &str, stream: &str) -> Self {
-        Self {
-            app: app.to_owned(),
-            tc_url: tc_url.to_owned(),
-            mode,
-            stream: stream.to_owned(),
-            chunk_size: limits::PLAY_CHUNK_SIZE,
-            window_bytes: limits::RELAY_WINDOW_BYTES,
-            limits: limits::AFTER_PUBLISH,
-        }
-    }
-}
 
 /// What happens on the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::{Output, command_bytes, failed};
 use crate::amf0::Value;
-use crate::rtmp::client::{ClientConfig, Mode};
 use crate::rtmp::command;
+use crate::rtmp::config::{ClientConfig, Mode};
 use crate::rtmp::event::Closed;
 use crate::rtmp::limits::{CHUNK_SIZE_MAX, CHUNK_SIZE_MIN};
 use crate::rtmp::message::Message;
