@@ -8,9 +8,16 @@
 use crate::ledger::{EpochId, Ledger, Life, Msn, Profile};
 use serde::{Deserialize, Serialize};
 
+mod bounds;
 mod message;
 mod tracks;
 pub use message::{DecodeError, RELAY_APP, RELAY_HANDLER, decode, encode};
+
+/// Whether all numbers of a ledger are such as [`decode`] accepts: siblings send theirs outside of a relay message.
+#[must_use]
+pub fn is_within_bounds(ledger: &crate::ledger::Ledger) -> bool {
+    bounds::of_ledger(ledger).is_none()
+}
 
 /// Identity of one ingest process: differs between two starts.
 pub type IngestId = u64;

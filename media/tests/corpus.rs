@@ -11,6 +11,8 @@ mod client;
 mod flv;
 #[path = "../fuzz/checks/playlist.rs"]
 mod playlist;
+#[path = "../fuzz/checks/relay.rs"]
+mod relay;
 #[path = "../fuzz/checks/server.rs"]
 mod server;
 #[path = "../fuzz/checks/ts.rs"]
@@ -59,4 +61,9 @@ fn peers_of_the_corpus_do_not_disturb_a_server_session() {
 #[test]
 fn servers_of_the_corpus_do_not_disturb_a_client_session() {
     replay("client", client::any_phase);
+}
+
+#[test]
+fn documents_of_the_corpus_do_not_disturb_an_edge_or_an_ingest() {
+    replay("relay", relay::any_documents);
 }

@@ -1,6 +1,6 @@
 //! Relay messages as AMF0 data: the string `@lectern` and one long string of JSON.
 
-use super::RelayMessage;
+use super::{RelayMessage, bounds};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// The RTMP application that edges accept on the relay port.
@@ -28,6 +28,14 @@ pub enum DecodeError {
     Json {
         /// What serde says.
         source: serde_json::Error,
+    },
+    /// A number is far from anything that an ingest or an edge could mean.
+    #[error("relay message has `{field}` = {value}, which is out of bounds")]
+    Excess {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
     },
 }
 
@@ -60,7 +68,11 @@ pub fn decode(payload: &[u8]) -> Result<RelayMessage, DecodeError> {
     let Some((&[LONG_STRING, a, b, c, d], json)) = rest.split_first_chunk::<5>() else { return Err(short) };
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     let json = json.get(..length).ok_or(short)?;
-    serde_json::from_slice(json).map_err(|source| DecodeError::Json { source })
+    let message = serde_json::from_slice(json).map_err(|source| DecodeError::Json { source })?;
+    match bounds::excess(&message) {
+        Some((field, value)) => Err(DecodeError::Excess { field, value }),
+        None => Ok(message),
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +87,13 @@ mod tests {
         {
             assert_eq!(decode(&encode(&message)).expect("reads"), message);
         }
+    }
+
+    #[test]
+    fn numbers_that_no_ingest_gives_out_are_refused_by_name() {
+        let mark = Mark { msn: u64::MAX, ..Mark::default() };
+        let refused = decode(&encode(&RelayMessage::Mark(mark))).expect_err("out of bounds");
+        assert_eq!(refused.to_string(), "relay message has `msn` = 18446744073709551615, which is out of bounds");
     }
 
     #[test]

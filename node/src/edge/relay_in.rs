@@ -206,7 +206,7 @@ impl Link<'_> {
             Err(DecodeError::Other) => {}
             // A kind of a newer release: skipped, as the contract says.
             Err(error @ DecodeError::Json { .. }) => tracing::debug!("skipped: {error}"),
-            Err(error @ DecodeError::Short { .. }) => bail!("{error}"),
+            Err(error @ (DecodeError::Short { .. } | DecodeError::Excess { .. })) => bail!("{error}"),
         }
         Ok(())
     }
