@@ -195,7 +195,7 @@ impl Edge {
 
     /// A sibling answered for its ledger, or did not. A ledger with numbers out of bounds is no answer.
     pub fn sibling_ledger(&mut self, now_ms: u64, ledger: Option<Ledger>) {
-        let Some(ledger) = ledger.filter(|l| crate::relay::is_within_bounds(l)) else { return };
+        let Some(ledger) = ledger.filter(crate::relay::is_within_bounds) else { return };
         self.reached_ms = now_ms;
         if self.alive_source(now_ms).is_some() {
             return;
