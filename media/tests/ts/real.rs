@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lectern_media::ledger::Hash;
 use lectern_media::segment::ts::{AUDIO_PID, Counters, VIDEO_PID};
 use lectern_media::segment::{Carry, Muxer, Profile};
-use lectern_media::track::{Frame, Track, TrackSet};
+use lectern_media::track::{Frame, Message, Track, TrackSet};
 use std::process::Command;
 
 const BFRAMES: &[u8] = include_bytes!("../../testdata/bframes.flv");
@@ -108,7 +108,7 @@ fn negative_composition_offsets_keep_pictures_and_times() {
         let mut body = frame.body.to_vec();
         let composition_ms = i32::from_be_bytes([body[2], body[3], body[4], 0]) >> 8;
         body[2..5].copy_from_slice(&(composition_ms - 80).to_be_bytes()[1..]);
-        frame.body = body.into();
+        *frame = Message::read(Track::Video, body.into()).at(frame.t_ms);
     }
     let negative = frames.iter().filter(|frame| frame.body[2] & 0x80 != 0).count();
     assert!(negative > 40, "{negative} frames have one");
