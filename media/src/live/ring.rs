@@ -4,7 +4,7 @@
 //! greets again.
 
 use crate::ledger::Msn;
-use crate::relay::{Epoch, RelayMessage};
+use crate::relay::{self, Epoch, RelayMessage};
 use crate::track::Frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Position in a ring; grows by one with each item.
 pub type Seq = u64;
 
-/// Bytes that an item costs beside its frame.
+/// Bytes that an item costs beside what it carries.
 const ITEM_BYTES: usize = 256;
 
 /// One thing that goes to every edge in this order.
@@ -54,7 +54,8 @@ struct MarkAt {
 /// See the module.
 #[derive(Debug)]
 pub struct Ring {
-    items: VecDeque<Arc<Item>>,
+    /// Each with what it costs.
+    items: VecDeque<(Arc<Item>, usize)>,
     next: Seq,
     bytes: usize,
     bytes_max: usize,
@@ -91,7 +92,7 @@ impl Ring {
             return Err(Behind { from, oldest });
         }
         let skip = usize::try_from(from - oldest).unwrap_or(usize::MAX).min(self.items.len());
-        Ok(self.items.range(skip..).take(items_max))
+        Ok(self.items.range(skip..).take(items_max).map(|(item, _)| item))
     }
 
     /// Milliseconds of media between `from` and the end, where both stand at frames of one epoch.
@@ -102,7 +103,7 @@ impl Ring {
             Content::Message(_) => None,
         };
         let behind = self.read(from, usize::MAX).ok().and_then(|mut items| items.find_map(time));
-        let newest = self.items.iter().rev().find_map(time);
+        let newest = self.items.iter().rev().map(|(item, _)| item).find_map(time);
         behind.zip(newest).map_or(0, |(b, n)| n.saturating_sub(b))
     }
 
@@ -116,8 +117,9 @@ impl Ring {
             }
             Content::Message(_) | Content::Frame(_) => {}
         }
-        self.bytes += cost(&content);
-        self.items.push_back(Arc::new(Item { seq: self.next, content }));
+        let cost = cost(&content);
+        self.bytes += cost;
+        self.items.push_back((Arc::new(Item { seq: self.next, content }), cost));
         self.next += 1;
         while self.bytes > self.bytes_max && self.items.len() > 1 {
             self.pop();
@@ -139,12 +141,12 @@ impl Ring {
     }
 
     fn oldest(&self) -> Seq {
-        self.items.front().map_or(self.next, |i| i.seq)
+        self.items.front().map_or(self.next, |(item, _)| item.seq)
     }
 
     fn pop(&mut self) {
-        let Some(item) = self.items.pop_front() else { return };
-        self.bytes -= cost(&item.content);
+        let Some((item, cost)) = self.items.pop_front() else { return };
+        self.bytes -= cost;
         while self.marks.front().is_some_and(|m| m.seq <= item.seq) {
             self.marks.pop_front();
         }
@@ -163,7 +165,8 @@ fn cost(content: &Content) -> usize {
     ITEM_BYTES
         + match content {
             Content::Frame(frame) => frame.body.len(),
-            Content::Message(_) => 0,
+            // An epoch carries configurations and metadata of the publisher, an announcement a ledger.
+            Content::Message(message) => relay::encode(message).len(),
         }
 }
 
@@ -200,6 +203,18 @@ mod tests {
         }
         ring.forget_before(6);
         assert_eq!(ring.replay(0).map(|r| (r.msn, r.epoch.epoch)), Some((6, 9)), "the epoch outlives its item");
+    }
+
+    #[test]
+    fn messages_count_by_their_length() {
+        let mut ring = Ring::new(100_000);
+        for epoch in 0..100 {
+            let metadata = Some("00".repeat(10_000));
+            ring.push(Content::Message(RelayMessage::Epoch(Epoch { epoch, metadata, ..Epoch::default() })));
+        }
+        assert_eq!(ring.read(96, 10).map(Iterator::count), Ok(4), "a hundred epochs of 20 KB are not held");
+        assert!(ring.read(95, 10).is_err());
+        assert!((80_000..=100_000).contains(&ring.bytes()));
     }
 
     #[test]
