@@ -50,6 +50,27 @@ impl Config {
         }
     }
 
+    /// Whether a decoder is told the same by both: headers may differ in bytes without meaning.
+    #[must_use]
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Avc(own), Self::Avc(other)) => own.means_the_same(other),
+            (Self::Aac(own), Self::Aac(other)) => own == other,
+            (Self::Avc(_), Self::Aac(_)) | (Self::Aac(_), Self::Avc(_)) => false,
+        }
+    }
+
+    /// The body of an FLV tag that is its sequence header. `None` where it cannot be written: AAC, and H.264 with more
+    /// parameter sets than a record can list.
+    #[must_use]
+    pub fn sequence_header(&self) -> Option<Bytes> {
+        const AVC_SEQUENCE_HEADER: &[u8] = &[0x17, 0, 0, 0, 0];
+        match self {
+            Self::Avc(config) => Some([AVC_SEQUENCE_HEADER, &config.record()?].concat().into()),
+            Self::Aac(_) => None,
+        }
+    }
+
     /// Its name in CODECS (RFC 6381), e.g. `avc1.64001f`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -67,6 +88,21 @@ impl Config {
             Self::Aac(_) => None,
         }
     }
+}
+
+/// Whether two sequence headers of a track mean the same. One that cannot be read means the same as none but its equal.
+#[must_use]
+pub fn same(track: Track, one: &Bytes, other: &Bytes) -> bool {
+    let read = |body| Config::read(track, body).ok();
+    one == other || read(one).zip(read(other)).is_some_and(|(one, other)| one.means_the_same(&other))
+}
+
+/// The sequence header in force from an access unit on, if parameter sets inside the access unit change the one in force
+/// before it. `None` where they change nothing.
+#[must_use]
+pub fn changed_by(header: &Bytes, access_unit: &[u8]) -> Option<Bytes> {
+    let Config::Avc(config) = Config::read(Track::Video, header).ok()? else { return None };
+    Config::Avc(config.changed_by(access_unit)?).sequence_header()
 }
 
 fn avc_of(body: &Bytes) -> Result<avc::Config, ConfigError> {
@@ -104,6 +140,20 @@ mod tests {
         assert_eq!((config.name(), config.resolution()), ("avc1.42c00b", Some((320, 180))));
         let config = Config::read(Track::Audio, &Bytes::from_static(b"\xaf\0\x12\x10")).unwrap();
         assert_eq!((config.name(), config.resolution()), ("mp4a.40.2", None));
+    }
+
+    #[test]
+    fn headers_are_compared_by_their_meaning() {
+        let video = |header: &[u8]| Bytes::from([header, AVC].concat());
+        let plain = video(b"\x17\0\0\0\0");
+        assert!(same(Track::Video, &plain, &video(b"\x17\0\0\0\x50")), "composition time of a header");
+        assert!(same(Track::Video, &plain, &video(b"\x27\0\0\0\0")), "frame type of a header");
+        assert!(!same(Track::Video, &plain, &Bytes::from_static(b"\x17\0\0\0\0")), "a header without a record");
+        let audio = |bytes: &'static [u8]| Bytes::from_static(bytes);
+        let stereo = audio(b"\xaf\0\x12\x10");
+        assert!(same(Track::Audio, &stereo, &audio(b"\xae\0\x12\x10")), "the sound type bit");
+        assert!(same(Track::Audio, &stereo, &audio(b"\xaf\0\x12\x10\0")), "a byte behind the configuration");
+        assert!(!same(Track::Audio, &stereo, &audio(b"\xaf\0\x12\x08")), "mono");
     }
 
     #[test]

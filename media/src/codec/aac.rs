@@ -9,6 +9,10 @@ pub use adts::{ADTS_HEADER_BYTES, AdtsHeader, MAX_ADTS_PAYLOAD_BYTES};
 /// Samples per channel in a frame at [`Config::sample_rate`]. The variant with 960 has no ADTS form and is refused.
 pub const SAMPLES_PER_FRAME: u32 = 1024;
 
+/// Largest AudioSpecificConfig, bytes. Real ones have two to ten; every epoch carries it to every edge, so it must not be
+/// a lever for a hostile encoder.
+pub const MAX_CONFIG_BYTES: usize = 64;
+
 /// Sampling frequencies by index (ISO/IEC 14496-3, table 1.18).
 const FREQUENCIES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
@@ -38,6 +42,12 @@ pub struct Config {
 /// Why an AAC configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// Larger than [`MAX_CONFIG_BYTES`].
+    #[error("AudioSpecificConfig of {bytes} bytes, at most {MAX_CONFIG_BYTES} are accepted")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
     /// It ends in the middle.
     #[error("AudioSpecificConfig ends at byte {bytes}, in the middle of {reading}")]
     Short {
@@ -75,6 +85,9 @@ impl Config {
     /// # Errors
     /// What is not AAC in the sense of ADTS is refused: see [`ConfigError`].
     pub fn parse(config: &[u8]) -> Result<Self, ConfigError> {
+        if config.len() > MAX_CONFIG_BYTES {
+            return Err(ConfigError::TooLarge { bytes: config.len() });
+        }
         let short = |reading| ConfigError::Short { bytes: config.len(), reading };
         let mut reader = BitReader::new(config);
         let mut object_type = object_type_of(&mut reader).ok_or_else(|| short("object type"))?;

@@ -5,13 +5,14 @@ use crate::cursor::{Cursor, Short};
 use bytes::Bytes;
 
 pub mod nal;
+mod sets;
 mod sps;
 
 pub use sps::{Sps, SpsError};
 
-/// Largest decoder configuration. Real ones have 30 to 200 bytes; it is repeated at every IDR of every segment, so it
-/// must not be a lever for a hostile encoder.
-pub const MAX_CONFIG_BYTES: usize = 16 * 1024;
+/// Largest decoder configuration, bytes. Real ones have 30 to 200; its parameter sets are repeated before every key frame
+/// of every segment, so a larger one would multiply what a publisher sends.
+pub const MAX_CONFIG_BYTES: usize = 4 * 1024;
 
 /// The decoder configuration of a video track.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub struct Config {
     pub height: u32,
     /// The first sequence parameter set, read.
     pub info: Sps,
-    /// RFC 6381 name, `avc1.PPCCLL`.
+    /// RFC 6381 name, `avc1.PPCCLL`: the three bytes behind the header of the first sequence parameter set (3.3). Those of
+    /// the record are meant to repeat them; where they differ, decoders go by the parameter set.
     pub codec_string: String,
 }
 
@@ -104,8 +106,7 @@ impl Config {
             return Err(ConfigError::Version { version });
         }
         let profile = cursor.u8("profile")?;
-        let compatibility = cursor.u8("profile compatibility")?;
-        let level = cursor.u8("level")?;
+        cursor.take(2, "profile compatibility and level")?;
         let nal_length_size = (cursor.u8("length size")? & 3) + 1;
         if nal_length_size == 3 {
             return Err(ConfigError::LengthSize);
@@ -120,7 +121,7 @@ impl Config {
         }
         let info = Sps::parse(first).map_err(|source| ConfigError::Sps { source })?;
         let sps_ext = extension(&mut cursor, record, profile)?;
-        let codec_string = format!("avc1.{profile:02x}{compatibility:02x}{level:02x}");
+        let codec_string = codec_string(first);
         Ok(Self { width: info.width, height: info.height, sps, sps_ext, pps, nal_length_size, info, codec_string })
     }
 
@@ -128,6 +129,12 @@ impl Config {
     pub fn parameter_sets(&self) -> impl Iterator<Item = &Bytes> {
         self.sps.iter().chain(&self.sps_ext).chain(&self.pps)
     }
+}
+
+/// Readable sets have these bytes: reading one needs more of them.
+fn codec_string(sps: &[u8]) -> String {
+    let [profile, constraints, level] = sps.get(1..4).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+    format!("avc1.{profile:02x}{constraints:02x}{level:02x}")
 }
 
 /// A list of parameter sets, each with its length in two bytes before it. `wanted` is their NAL unit type and what it is

@@ -43,6 +43,7 @@ fn what_cannot_be_carried_is_refused_with_its_value() {
         (&[0x12, 0x14], ConfigError::FrameLength),
         (&[0x16, 0x90], ConfigError::SampleRate { hertz: 0 }),
         (&[0x17, 0x80, 0x57, 0xe4, 0x10], ConfigError::SampleRate { hertz: 45_000 }),
+        (&[0x12; 65], ConfigError::TooLarge { bytes: 65 }),
     ];
     for (bytes, error) in table {
         assert_eq!(Config::parse(bytes).as_ref(), Err(error), "{bytes:02x?}");

@@ -12,6 +12,10 @@ pub struct Sps {
     pub profile: u8,
     /// level_idc, ten times the level, e.g. 31.
     pub level: u8,
+    /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
+    pub chroma_format: u8,
+    /// Bits of a luma and of a chroma sample beyond 8.
+    pub bit_depths: (u8, u8),
     /// Width in pixels after cropping.
     pub width: u32,
     /// Height in pixels after cropping.
@@ -71,7 +75,10 @@ impl Sps {
         let (Some(width), Some(height)) = (fits(width), fits(height)) else {
             return Err(SpsError::Size { width, height });
         };
-        Ok(Self { profile, level, width, height, frame_rate_milli: frame_rate_milli(&mut reader) })
+        let narrow = |value: u32| u8::try_from(value).unwrap_or(u8::MAX);
+        let (chroma_format, bit_depths) = (narrow(chroma.format), (narrow(chroma.depths.0), narrow(chroma.depths.1)));
+        let frame_rate_milli = frame_rate_milli(&mut reader);
+        Ok(Self { profile, level, chroma_format, bit_depths, width, height, frame_rate_milli })
     }
 }
 
@@ -94,18 +101,19 @@ fn without_emulation_prevention(unit: &[u8]) -> Vec<u8> {
 struct Chroma {
     format: u32,
     separate_planes: bool,
+    /// bit_depth_luma_minus8 and bit_depth_chroma_minus8.
+    depths: (u32, u32),
 }
 
 impl Chroma {
     fn read(reader: &mut BitReader<'_>, profile: u8) -> Option<Self> {
         // The profiles whose parameter sets have these fields (7.3.2.1.1).
         if !matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
-            return Some(Self { format: 1, separate_planes: false });
+            return Some(Self { format: 1, separate_planes: false, depths: (0, 0) });
         }
         let format = reader.ue()?;
         let separate_planes = format == 3 && reader.bit()?;
-        reader.ue()?; // bit depths
-        reader.ue()?;
+        let depths = (reader.ue()?, reader.ue()?);
         reader.skip(1)?;
         if reader.bit()? {
             for list in 0..if format == 3 { 12 } else { 8 } {
@@ -114,7 +122,7 @@ impl Chroma {
                 }
             }
         }
-        Some(Self { format, separate_planes })
+        Some(Self { format, separate_planes, depths })
     }
 
     /// CropUnitX and CropUnitY (7.4.2.1.1), for frames.

@@ -102,6 +102,89 @@ fn parameter_sets_come_in_the_order_of_decoding() {
     assert_eq!(config.sps_ext, [&[0x6d, 1, 2][..]]);
 }
 
+/// Baseline, 640x360 and, by another encoder, 3840x2160: each one SPS and one PPS, both with the number 0.
+const SMALL: &str = "0142c01effe100196742c01ed900a02ff97011000003000100000300320f162e4801000568cb83cb20";
+const LARGE: &str = "0142c034ffe100196742c034da00f0010fb011000003000100000300780f1832a001000468ce0fc8";
+
+fn config(record: &str) -> Config {
+    Config::parse(&hex(record)).unwrap()
+}
+
+/// An access unit of these NAL units and a slice, each behind a length of four bytes.
+fn access_unit(units: &[&[u8]]) -> Vec<u8> {
+    let with_length = |unit: &&[u8]| [&u32::try_from(unit.len()).unwrap().to_be_bytes()[..], unit].concat();
+    units.iter().chain(&[&[0x65, 1, 2, 3][..]]).flat_map(with_length).collect()
+}
+
+#[test]
+fn a_record_is_written_as_encoders_write_it() {
+    for (case, record, ..) in ENCODERS {
+        let config = config(record);
+        let written = config.record().unwrap();
+        assert_eq!(Config::parse(&written).unwrap(), config, "{case}");
+        // 4:4:4 (244) has an extension in x264's records, and none in the standard.
+        let wanted = hex(record);
+        assert_eq!(written, wanted.slice(..written.len()), "{case}");
+        assert!(written.len() == wanted.len() || wanted[1] == 244, "{case}");
+    }
+}
+
+#[test]
+fn records_that_differ_in_bytes_without_meaning_mean_the_same() {
+    let plain = config(SMALL);
+    let bytes = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut record = hex(SMALL).to_vec();
+        change(&mut record);
+        Config::parse(&record.into()).unwrap()
+    };
+    for (case, other) in [
+        ("profile, compatibility and level of the record", bytes(&|record| record[1..4].fill(0))),
+        ("reserved bits", bytes(&|record| (record[4], record[5]) = (3, 1))),
+        ("a byte behind the record", bytes(&|record| record.push(0xaa))),
+        (
+            "a zero behind the picture parameter set",
+            bytes(&|record| {
+                let length = record.len() - 6;
+                record[length] += 1;
+                record.push(0);
+            }),
+        ),
+    ] {
+        assert!(plain.means_the_same(&other), "{case}");
+        assert_eq!(other.codec_string, "avc1.42c01e", "{case}");
+    }
+    assert!(!plain.means_the_same(&config(LARGE)));
+    assert!(!plain.means_the_same(&bytes(&|record| record[4] = 0xfd)), "lengths of two bytes");
+}
+
+#[test]
+fn parameter_sets_in_an_access_unit_take_the_place_of_those_with_their_number() {
+    let (small, large) = (config(SMALL), config(LARGE));
+    assert_eq!(small.changed_by(&access_unit(&[])), None, "none");
+    assert_eq!(small.changed_by(&access_unit(&[&small.sps[0], &small.pps[0]])), None, "the same");
+    let padded = [&small.sps[0][..], &[0, 0]].concat();
+    assert_eq!(small.changed_by(&access_unit(&[&padded])), None, "the same, with zeros of a byte stream behind it");
+
+    let changed = small.changed_by(&access_unit(&[&large.sps[0], &large.pps[0]])).unwrap();
+    assert_eq!(changed, large);
+    assert_eq!((changed.width, changed.codec_string.as_str()), (3840, "avc1.42c034"));
+    let changed = small.changed_by(&access_unit(&[&large.sps[0]])).unwrap();
+    assert_eq!((changed.sps, changed.pps), (large.sps.clone(), small.pps.clone()), "the picture parameter set stays");
+
+    // seq_parameter_set_id 1 and pic_parameter_set_id 1 in place of 0: 1… becomes 010….
+    let other_sps: &[u8] = &[0x67, 0x42, 0xc0, 0x1e, 0x56, 0x80, 0xa0, 0x2f, 0xf9, 0x70];
+    let other_pps: &[u8] = &[0x68, 0x49, 0x70, 0x79, 0x64];
+    let added = small.changed_by(&access_unit(&[other_sps, other_pps])).unwrap();
+    assert_eq!((added.sps.len(), added.pps.len()), (2, 2), "another number takes no place");
+    assert_eq!((&added.sps[0][..], &added.pps[0][..]), (other_sps, other_pps), "those of the access unit come first");
+    assert_eq!(added.changed_by(&access_unit(&[&small.sps[0], &small.pps[0]])), None, "which are still in force");
+
+    assert_eq!(small.changed_by(&access_unit(&[&[0x67, 0x42]])), None, "one that cannot be read changes nothing");
+    let mut cut = access_unit(&[&large.sps[0]]);
+    cut.pop();
+    assert_eq!(small.changed_by(&cut), None, "an access unit that is cut off changes nothing");
+}
+
 #[test]
 fn every_cut_of_a_configuration_is_refused_or_the_same_without_its_tail() {
     let whole = hex(HIGH_1080P);
