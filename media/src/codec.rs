@@ -50,7 +50,7 @@ impl Config {
         }
     }
 
-    /// Whether a decoder is told the same by both: headers may differ in bytes without meaning.
+    /// Whether both configure a decoder alike: headers may differ in bytes without meaning.
     #[must_use]
     pub fn means_the_same(&self, other: &Self) -> bool {
         match (self, other) {

@@ -61,7 +61,7 @@ impl<'a> Cursor<'a> {
     /// A fixed number of bytes.
     ///
     /// # Errors
-    /// [`Short`], as for all readers below.
+    /// [`Short`] if there are fewer bytes; the position stays.
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Short> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N, what)?);

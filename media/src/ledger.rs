@@ -65,7 +65,7 @@ pub struct Presentation {
     pub first_epoch: EpochId,
     /// Target duration in whole seconds, fixed when the first segment closed; never changes.
     pub target_s: u32,
-    /// What `index.m3u8` says of the variant; known with the first closed segment.
+    /// The attributes of the variant in `index.m3u8`; known with the first closed segment.
     pub variant: Variant,
 }
 

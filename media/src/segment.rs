@@ -2,7 +2,7 @@
 //!
 //! A [`Profile`] decides everything about those bytes, and what follows from their container: file extension, content
 //! type, and what a segment hands on to the next one ([`Carry`]). [`Muxer::new`] picks the code for it. A second
-//! container gets a folder beside [`ts`] and an arm in each of the enums here.
+//! container gets a folder next to [`ts`] and an arm in each of the enums here.
 
 use crate::hash::Digest;
 use crate::track::{Frame, TrackSet};

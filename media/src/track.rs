@@ -1,5 +1,4 @@
-//! What a media message is, once it has left RTMP: a track, a time, what its header says, and the bytes of the FLV tag
-//! body.
+//! A media message, once it has left RTMP: a track, a time, the content of its header, and the bytes of the FLV tag body.
 //!
 //! [`Message::read`] is the door: it reads the header of a tag body once, and the result travels with the message to the
 //! muxer. The bytes are never rewritten between the encoder and a viewer of RTMP or HTTP-FLV; only the times are
@@ -33,7 +32,7 @@ impl From<Track> for TagKind {
 pub struct Message {
     /// Which elementary stream it belongs to.
     pub track: Track,
-    /// What its header says.
+    /// Its kind, by its header.
     pub class: Class,
     /// The FLV tag body: header bytes, then the payload (FLV specification v10.1, annex E.4.2 and E.4.3).
     pub body: Bytes,
@@ -61,7 +60,7 @@ pub struct Frame {
     pub track: Track,
     /// Decoding time in milliseconds since the epoch of the stream began, never wrapped.
     pub t_ms: u64,
-    /// What its header says.
+    /// Its kind, by its header.
     pub class: Class,
     /// The FLV tag body, as in [`Message::body`].
     pub body: Bytes,
@@ -89,7 +88,7 @@ pub struct TrackSet {
     pub metadata: Option<Bytes>,
 }
 
-/// What the header of an FLV tag body says.
+/// The kind of a message, by the header of its FLV tag body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// A sequence header: AVCDecoderConfigurationRecord or AudioSpecificConfig.
@@ -104,7 +103,7 @@ pub enum Class {
     NotCarried(Codec),
 }
 
-/// Coded media: what its header says of it.
+/// The header fields of coded media.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Media {
     /// Decoding can start here. Always false for audio.

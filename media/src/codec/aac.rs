@@ -56,7 +56,7 @@ pub enum ConfigError {
         /// What was being read.
         reading: &'static str,
     },
-    /// ADTS can say Main, LC, SSR and LTP only.
+    /// An ADTS header has room for Main, LC, SSR and LTP only.
     #[error("AAC object type {object_type} is not supported: MPEG-TS with ADTS carries types 1 to 4, best 2 (LC)")]
     ObjectType {
         /// The type found.
@@ -68,7 +68,7 @@ pub enum ConfigError {
         /// The frequency, 0 for a reserved index.
         hertz: u32,
     },
-    /// A channel configuration that ADTS cannot say.
+    /// A channel configuration that an ADTS header has no number for.
     #[error("AAC channel configuration {channel_configuration} is not supported")]
     Channels {
         /// The configuration found; 0 is a layout of its own.

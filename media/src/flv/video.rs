@@ -7,7 +7,7 @@ use std::fmt;
 /// A parsed video tag body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VideoTag<'a> {
-    /// A frame that decoding can start at. Sequence headers say so of themselves too.
+    /// A frame that decoding can start at. Encoders set it on sequence headers too.
     pub key: bool,
     /// What the payload is coded in.
     pub codec: VideoCodec,

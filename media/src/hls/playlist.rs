@@ -6,7 +6,7 @@ use crate::ledger::{Entry, Presentation, Variant};
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
-/// The name by which `index.m3u8` refers to the media playlist beside it.
+/// The name by which `index.m3u8` refers to the media playlist in the same folder.
 pub const MEDIA_PLAYLIST_NAME: &str = "media.m3u8";
 
 /// Fractional EXTINF needs 3 (RFC 8216, section 7); nothing we write needs more.

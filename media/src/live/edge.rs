@@ -1,4 +1,4 @@
-//! One stream at an edge: a pure function of what the ingest and the siblings say.
+//! One stream at an edge: a pure function of the messages of ingests and siblings.
 //!
 //! The caller's loop: call one method with the time, then `while let Some(output) = edge.poll()`, and call
 //! [`Edge::tick`] no later than [`Edge::next_wake`].
@@ -17,15 +17,15 @@ use super::LinkId;
 
 mod fetch;
 mod links;
+mod open_segment;
 mod readiness;
 mod store;
-mod tail;
 
 use fetch::Fetches;
 use links::Link;
+use open_segment::OpenSegment;
 pub use readiness::{ALONE_MS, STALE_MS, UNREACHED_MS};
 use store::Store;
-use tail::Tail;
 
 /// An edge without a live link asks its siblings this often.
 pub const FOLLOW_MS: u64 = 1_000;
@@ -46,7 +46,7 @@ pub enum Output {
     Close {
         /// The link.
         link: LinkId,
-        /// In words, for the log.
+        /// A sentence for the log.
         reason: String,
     },
     /// Ask a sibling for its ledger and call [`Edge::sibling_ledger`] with the answer or `None`.
@@ -81,7 +81,7 @@ pub enum LiveItem {
     Frame(Frame),
 }
 
-/// See the module.
+/// The machine of one stream at an edge.
 #[derive(Debug)]
 pub struct Edge {
     started_ms: u64,
@@ -91,7 +91,7 @@ pub struct Edge {
     truth: Ledger,
     known: bool,
     store: Store,
-    tail: Option<Tail>,
+    open_segment: Option<OpenSegment>,
     fetches: Fetches,
     siblings: Vec<SocketAddr>,
     knew_siblings: bool,
@@ -119,7 +119,7 @@ struct Live {
 }
 
 impl Edge {
-    /// A stream that nothing is known of, at an edge that started at `now_ms`.
+    /// A stream of which the edge knows nothing yet; the edge started at `now_ms`.
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
         Self {
@@ -129,7 +129,7 @@ impl Edge {
             truth: Ledger::default(),
             known: false,
             store: Store::default(),
-            tail: None,
+            open_segment: None,
             fetches: Fetches::default(),
             siblings: Vec::new(),
             knew_siblings: false,
@@ -164,7 +164,7 @@ impl Edge {
         self.mismatches
     }
 
-    /// What to say first on a new link.
+    /// The first message on a new link.
     #[must_use]
     pub fn greeting(&self, now_ms: u64) -> Greeting {
         let held = self.truth.entries.iter().filter(|e| self.store.holds(e)).map(|e| e.msn).collect();
@@ -185,10 +185,10 @@ impl Edge {
         if self.source != Some(link) {
             return;
         }
-        let Some(tail) = &mut self.tail else { return };
-        let frame = tail.push(track, stamp, body);
+        let Some(open) = &mut self.open_segment else { return };
+        let frame = open.push(track, stamp, body);
         // A replay may begin in an epoch that viewers have left behind.
-        if tail.epoch() == self.live.epoch {
+        if open.epoch() == self.live.epoch {
             self.show(frame);
         }
     }
@@ -205,7 +205,7 @@ impl Edge {
             self.known = true;
             self.truth = ledger;
             self.truth.remember(remembered);
-            self.close_tail_by_truth();
+            self.close_by_truth();
         }
         self.settle(now_ms);
     }
@@ -330,7 +330,7 @@ impl Edge {
         match source {
             Some(link) => {
                 let epoch = link.open_epoch?;
-                let next_msn = self.tail.as_ref().map_or(next_msn, Tail::msn).max(next_msn);
+                let next_msn = self.open_segment.as_ref().map_or(next_msn, OpenSegment::msn).max(next_msn);
                 let profile = link.profile_of(epoch).or_else(|| self.truth.profile_of(epoch));
                 Some(Open { epoch, profile: profile.unwrap_or(Profile::NEWEST), next_msn })
             }

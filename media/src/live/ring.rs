@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Position in a ring; grows by one with each item.
 pub type Seq = u64;
 
-/// Bytes that an item costs beside what it carries.
+/// Bytes that an item costs in addition to what it carries.
 const ITEM_BYTES: usize = 256;
 
 /// One thing that goes to every edge in this order.
@@ -27,9 +27,9 @@ pub enum Content {
 /// An item and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Where it stands.
+    /// Its position.
     pub seq: Seq,
-    /// What it is.
+    /// The message or frame.
     pub content: Content,
 }
 
@@ -37,9 +37,9 @@ pub struct Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("position {from} is before the ring, which begins at {oldest}")]
 pub struct Behind {
-    /// What was asked for.
+    /// The position that was read from.
     pub from: Seq,
-    /// What there is.
+    /// The oldest position in the ring.
     pub oldest: Seq,
 }
 
@@ -51,7 +51,7 @@ struct MarkAt {
     epoch: Arc<Epoch>,
 }
 
-/// See the module.
+/// The items, their positions, and the marks among them at which a replay can begin.
 #[derive(Debug)]
 pub struct Ring {
     /// Each with what it costs.

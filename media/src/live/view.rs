@@ -25,12 +25,12 @@ pub struct Open {
     pub next_msn: Msn,
 }
 
-/// See the module.
+/// One snapshot of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// Grows with each snapshot of one edge process.
     pub version: u64,
-    /// The ledger that the playlists say; all its listed segments are held.
+    /// The ledger that the playlists are written from; the edge holds the bytes of all its listed segments.
     pub ledger: Ledger,
     /// `media.m3u8`. `None` while nothing is listed.
     pub media: Option<Bytes>,
@@ -38,18 +38,18 @@ pub struct View {
     pub multivariant: Option<Bytes>,
     /// All that can be downloaded.
     pub segments: BTreeMap<SegmentName, Segment>,
-    /// A session is running, as far as this edge knows.
+    /// The epoch that is running, as far as this edge knows.
     pub open: Option<Open>,
     /// Wanted segment duration in milliseconds, for blocking before a target duration is known.
     pub segment_ms: u64,
-    /// This stream does not keep the edge from being Ready.
+    /// Whether the edge may be Ready as far as this stream is concerned.
     pub ready: bool,
     /// The relay link is alive.
     pub linked: bool,
 }
 
 impl View {
-    /// Renders what `ledger` says. `starting` is the first epoch of a presentation that has no listed segment yet: its
+    /// Renders the playlists of `ledger`. `starting` is the first epoch of a presentation that has no listed segment yet: its
     /// viewers wait for it rather than see the end of the one before.
     pub(super) fn render(&mut self, ledger: &Ledger, starting: Option<EpochId>) {
         self.ledger = ledger.clone();

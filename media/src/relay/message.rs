@@ -26,7 +26,7 @@ pub enum DecodeError {
     /// The JSON does not fit. A message of a kind from a newer release ends here too: the caller skips it.
     #[error("failed to read relay message: {source}")]
     Json {
-        /// What serde says.
+        /// The error of the JSON reader.
         source: serde_json::Error,
     },
     /// A number is far from anything that an ingest or an edge could mean.

@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use lectern_media::relay::{self, RelayMessage};
 use lectern_media::rtmp::chunk;
 use lectern_media::rtmp::message::{csid, kind, kind_of};
+use lectern_media::time::wrap_ms;
 use lectern_media::track::Track;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -59,9 +60,8 @@ impl Outbox {
     }
 
     /// Audio or video, in one chunk. RTMP time wraps at 2³² ms.
-    #[allow(clippy::cast_possible_truncation, reason = "RTMP time wraps")]
     pub(crate) fn put_media(&mut self, stream_id: u32, track: Track, t_ms: u64, body: Bytes) {
-        self.put_whole(kind_of(track), stream_id, t_ms as u32, body);
+        self.put_whole(kind_of(track), stream_id, wrap_ms(t_ms), body);
     }
 
     /// Writes as much as the socket takes now.
@@ -117,9 +117,8 @@ impl Batch {
     }
 
     /// As [`Outbox::put_media`].
-    #[allow(clippy::cast_possible_truncation, reason = "RTMP time wraps")]
     pub(crate) fn put_media(&mut self, stream_id: u32, track: Track, t_ms: u64, body: &Bytes) {
-        self.put(kind_of(track), stream_id, t_ms as u32, body);
+        self.put(kind_of(track), stream_id, wrap_ms(t_ms), body);
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {

@@ -3,7 +3,7 @@
 /// Size of the header; no checksum follows it.
 pub const ADTS_HEADER_BYTES: usize = 7;
 
-/// Largest AAC frame that the 13-bit frame length can say, header not counted.
+/// Largest AAC frame that fits the 13-bit frame length, header not counted, in bytes.
 pub const MAX_ADTS_PAYLOAD_BYTES: usize = 0x1fff - ADTS_HEADER_BYTES;
 
 /// The header of a track, but for the length.

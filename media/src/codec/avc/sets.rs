@@ -8,7 +8,7 @@ use crate::bits::BitReader;
 use bytes::Bytes;
 
 impl Config {
-    /// Whether a decoder is told the same by both: what else differs in the records has no meaning.
+    /// Whether both records give a decoder the same parameter sets. Other bits of a record have no meaning to it.
     #[must_use]
     pub fn means_the_same(&self, other: &Self) -> bool {
         let same =

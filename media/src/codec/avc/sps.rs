@@ -5,7 +5,7 @@ use crate::bits::BitReader;
 /// Largest width and height: level 6.2 ends at 16,384 (ITU-T H.264, table A-1: sqrt(8 × 139,264) macroblocks).
 pub const MAX_SIDE_PIXELS: u32 = 16_896;
 
-/// What a sequence parameter set says.
+/// The fields of a sequence parameter set that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sps {
     /// profile_idc, e.g. 100 for High.

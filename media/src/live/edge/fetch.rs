@@ -18,7 +18,7 @@ struct Fetch {
     in_vain: bool,
 }
 
-/// See the module.
+/// The segments that are wanted from siblings, and the requests under way.
 #[derive(Debug, Default)]
 pub(super) struct Fetches {
     wanted: BTreeMap<SegmentName, Fetch>,

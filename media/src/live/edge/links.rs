@@ -1,6 +1,6 @@
 //! The links of an edge: which one the stream is taken from, and what their messages do.
 
-use super::tail::{Known, Tail, Unfit};
+use super::open_segment::{Known, OpenSegment, Unfit};
 use super::{Edge, LiveItem, Output};
 use crate::ledger::{Entry, EpochId, Ledger, Msn, Profile};
 use crate::live::LinkId;
@@ -93,7 +93,7 @@ impl Edge {
                     self.truth.pass(life.presentation, life.life);
                 }
             }
-            // The event is the caller's; heartbeats have been heard; the others go the other way.
+            // The caller handles the event; a heartbeat only shows that the link is alive; edges send the other kinds.
             RelayMessage::Event(_)
             | RelayMessage::Heartbeat(_)
             | RelayMessage::Greeting(_)
@@ -174,7 +174,7 @@ impl Edge {
         state.epoch = Some(known);
         state.open_epoch = state.open_epoch.max(Some(epoch.epoch));
         if self.source == Some(link) {
-            self.tail = None;
+            self.open_segment = None;
             self.show_epoch(link);
         } else {
             self.consider(now_ms, link, false);
@@ -188,8 +188,8 @@ impl Edge {
         if self.source != Some(link) {
             return;
         }
-        let tail = state.epoch.as_ref().and_then(|known| Tail::new(known, mark));
-        let old = std::mem::replace(&mut self.tail, tail);
+        let next = state.epoch.as_ref().and_then(|known| OpenSegment::new(known, mark));
+        let old = std::mem::replace(&mut self.open_segment, next);
         self.close(now_ms, old, mark.closed.as_ref());
     }
 
@@ -203,14 +203,14 @@ impl Edge {
             return;
         }
         state.next_mark = state.next_mark.map(|next| next + u64::from(end.closed.is_some()));
-        let old = self.tail.take();
+        let old = self.open_segment.take();
         self.close(now_ms, old, end.closed.as_ref());
     }
 
-    /// A segment of the source closes: the tail becomes it, if it can, and the ledger moves on.
-    fn close(&mut self, now_ms: u64, tail: Option<Tail>, closed: Option<&Closed>) {
+    /// A segment of the source closes: the open one becomes it, if it can, and the ledger moves on.
+    fn close(&mut self, now_ms: u64, open: Option<OpenSegment>, closed: Option<&Closed>) {
         let Some(closed) = closed else { return };
-        self.keep(tail, &closed.entry);
+        self.keep(open, &closed.entry);
         if self.truth.close(&closed.entry, closed.first, &closed.presentation) {
             let others: Vec<_> = self
                 .links
@@ -224,11 +224,11 @@ impl Edge {
         }
     }
 
-    fn keep(&mut self, tail: Option<Tail>, entry: &Entry) {
+    fn keep(&mut self, open: Option<OpenSegment>, entry: &Entry) {
         if self.store.holds(entry) {
             return;
         }
-        match tail.map(|tail| tail.into_segment(entry)) {
+        match open.map(|open| open.into_segment(entry)) {
             Some(Ok(segment)) => self.store.put(segment),
             Some(Err(Unfit::Differs)) => self.mismatches += 1,
             Some(Err(Unfit::Incomplete)) | None => {}
@@ -236,10 +236,10 @@ impl Edge {
     }
 
     /// The open segment, if the truth has an entry for it: the mark to this edge was lost, not the media.
-    pub(super) fn close_tail_by_truth(&mut self) {
-        let Some(tail) = self.tail.take() else { return };
-        if let Some(entry) = self.truth.entries.iter().find(|e| e.msn == tail.msn()).cloned() {
-            self.keep(Some(tail), &entry);
+    pub(super) fn close_by_truth(&mut self) {
+        let Some(open) = self.open_segment.take() else { return };
+        if let Some(entry) = self.truth.entries.iter().find(|e| e.msn == open.msn()).cloned() {
+            self.keep(Some(open), &entry);
         }
     }
 
@@ -276,7 +276,7 @@ impl Edge {
         self.truth = state.ledger.clone();
         self.reported.clear();
         if !goes_on {
-            self.close_tail_by_truth();
+            self.close_by_truth();
             self.show_epoch(link);
         }
     }

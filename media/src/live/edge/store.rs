@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// What is in no ledger any more stays downloadable for this long: longer than any player keeps an old playlist.
 const ORPHAN_MS: u64 = 60_000;
 
-/// See the module.
+/// The segments by name, and what of them is to be dropped when.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     segments: BTreeMap<SegmentName, Segment>,

@@ -1,4 +1,4 @@
-//! The muxer: frames in, whole segments out. See the module above for what its bytes are.
+//! The muxer: frames in, whole segments out, with the bytes that the module above describes.
 
 use super::pes::{Audio, Malformed, Sink, Video};
 use super::psi::Tables;

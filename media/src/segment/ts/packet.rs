@@ -6,7 +6,7 @@ pub const PACKET_BYTES: usize = 188;
 const PAYLOAD_BYTES: usize = PACKET_BYTES - 4;
 const SYNC_BYTE: u8 = 0x47;
 
-/// What the adaptation field of a PES packet's first transport packet says.
+/// The adaptation field of the first transport packet of a PES packet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Adaptation {
     /// Program clock reference base, 33 bits of 90 kHz.
@@ -16,7 +16,7 @@ pub(super) struct Adaptation {
 }
 
 impl Adaptation {
-    /// Length byte, flags and clock, without stuffing; none of it if there is nothing to say.
+    /// Length byte, flags and clock, without stuffing; no bytes if it has no content.
     fn bytes(self) -> ([u8; 8], usize) {
         let Some(pcr) = self.pcr else {
             return if self.random_access { ([1, 0x40, 0, 0, 0, 0, 0, 0], 2) } else { ([0; 8], 0) };

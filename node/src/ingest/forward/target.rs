@@ -17,6 +17,7 @@ use lectern_media::relay::RelayMessage;
 use lectern_media::rtmp::client::{ClientConfig, Event, Mode, Session, set_data_frame};
 use lectern_media::rtmp::limits::PLAY_CHUNK_SIZE;
 use lectern_media::rtmp::message::{kind, kind_of};
+use lectern_media::time::wrap_ms;
 use lectern_media::track::{Track, TrackSet};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -284,7 +285,6 @@ impl Connection<'_> {
         Ok(())
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "RTMP time wraps")]
     fn put(&mut self, item: &Item, now_ms: u64) {
         let id = self.session.stream_id();
         let Some(pushing) = &mut self.pushing else { return };
@@ -293,7 +293,7 @@ impl Connection<'_> {
             Content::Frame(frame) => {
                 pushing.started |= frame.key() || !pushing.has_video;
                 if pushing.started {
-                    let timestamp = (pushing.epoch.saturating_sub(pushing.zero_ms) + frame.t_ms) as u32;
+                    let timestamp = wrap_ms(pushing.epoch.saturating_sub(pushing.zero_ms) + frame.t_ms);
                     self.outbox.put_chunked(kind_of(frame.track), id, timestamp, &frame.body, PLAY_CHUNK_SIZE);
                 }
             }
@@ -307,7 +307,7 @@ impl Connection<'_> {
                     metadata: epoch.metadata.as_deref().and_then(from_hex),
                 };
                 pushing.has_video = tracks.video.is_some();
-                let timestamp = pushing.epoch.saturating_sub(pushing.zero_ms) as u32;
+                let timestamp = wrap_ms(pushing.epoch.saturating_sub(pushing.zero_ms));
                 self.put_configurations(&tracks, timestamp);
             }
             Content::Message(RelayMessage::End(_)) => pushing.away_since_ms = Some(now_ms),

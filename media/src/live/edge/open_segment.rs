@@ -25,9 +25,9 @@ impl Known {
     }
 }
 
-/// See the module.
+/// The media of one segment since its mark, and the muxer that they go into.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(super) struct OpenSegment {
     epoch: EpochId,
     profile: Profile,
     msn: Msn,
@@ -38,7 +38,7 @@ pub(super) struct Tail {
     frames: Vec<Frame>,
 }
 
-impl Tail {
+impl OpenSegment {
     /// Starts at `mark`. `None` if what the epoch announced cannot be muxed, or the mark is of another epoch.
     pub(super) fn new(known: &Known, mark: &Mark) -> Option<Self> {
         if known.epoch != mark.epoch {
@@ -66,7 +66,7 @@ impl Tail {
         self.msn
     }
 
-    /// Takes a message; its 32-bit time is unwrapped from the mark's.
+    /// Adds a message; its 32-bit time is unwrapped from that of the mark.
     pub(super) fn push(&mut self, track: Track, stamp: u32, body: Bytes) -> Frame {
         let frame = Message::read(track, body).at(unwrap_ms(self.t_ms, stamp));
         self.muxer.push(&frame);
@@ -74,7 +74,7 @@ impl Tail {
         frame
     }
 
-    /// The segment of `entry`, if this tail has all its messages and they make its bytes.
+    /// The segment of `entry`, if all its messages are here and they make its bytes.
     pub(super) fn into_segment(mut self, entry: &Entry) -> Result<Segment, Unfit> {
         let wanted = entry.messages as usize;
         if (self.epoch, self.profile, self.msn) != (entry.epoch, entry.profile, entry.msn) || self.frames.len() < wanted
@@ -95,11 +95,11 @@ impl Tail {
     }
 }
 
-/// Why a tail is not the segment.
+/// Why an open segment does not become the one of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// It is another one, or messages are missing.
+    /// It is another segment, or messages are missing.
     Incomplete,
-    /// The bytes are others: a defect, counted; the segment is fetched.
+    /// The bytes differ from those of the entry: a defect, counted; the segment is fetched.
     Differs,
 }
