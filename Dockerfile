@@ -23,6 +23,7 @@ LABEL org.opencontainers.image.title="lectern" \
 COPY --from=build /out/lectern /usr/local/bin/lectern
 COPY --from=build /out/lectern-node /usr/local/bin/lectern-node
 COPY LICENSE /usr/share/doc/lectern/LICENSE
+COPY web/NOTICE /usr/share/doc/lectern/NOTICE
 ENV PATH=/usr/local/bin
 # A number, so that runAsNonRoot can be checked. Nothing is ever written: the root may be read-only.
 USER 65532:65532

@@ -1,6 +1,6 @@
 # Every target installs what it needs first and says what it installs (scripts/setup).
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz lint image cluster cluster-down
+.PHONY: help demo test bench fuzz lint web image cluster cluster-down
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,10 @@ bench: ## measures against nginx and nginx-rtmp on this machine
 fuzz: ## every fuzz target for a bounded time (FUZZ_SECONDS each, 60 unless told otherwise); goes on where it last stopped
 	@scripts/setup fuzz
 	@scripts/fuzz
+
+web: ## builds the pages that edges serve (web/dist) from their sources, and runs their unit tests
+	@scripts/setup web
+	@scripts/web build
 
 image: ## Lectern's image, with Docker or Podman; without either as a tar
 	@scripts/setup image

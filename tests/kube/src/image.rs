@@ -58,11 +58,19 @@ pub fn lectern(binaries: &Path) -> Image {
         source: binaries.join(name),
         mode: PROGRAM_MODE,
     };
-    let license =
-        ImageFile { path: "/usr/share/doc/lectern/LICENSE".into(), source: root().join("LICENSE"), mode: TEXT_MODE };
+    let text = |name: &str, source: &str| ImageFile {
+        path: format!("/usr/share/doc/lectern/{name}"),
+        source: root().join(source),
+        mode: TEXT_MODE,
+    };
     Image {
         name: LECTERN_IMAGE.into(),
-        files: vec![program("lectern"), program("lectern-node"), license],
+        files: vec![
+            program("lectern"),
+            program("lectern-node"),
+            text("LICENSE", "LICENSE"),
+            text("NOTICE", "web/NOTICE"),
+        ],
         command: vec!["lectern".into(), "--help".into()],
     }
 }

@@ -1,0 +1,1 @@
+import{t as a}from"./core.FETEZVNJ.js";export{a as LecternPlayer};
