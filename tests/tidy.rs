@@ -232,7 +232,7 @@ fn named_by_path(source: &Source) -> Vec<String> {
 fn nothing_is_left_to_do_in_the_code() {
     let words = ["TODO", "FIXME", "XXX", "HACK", "todo!(", "unimplemented!(", "dbg!("];
     let mut left = Vec::new();
-    for source in sources().iter().filter(|s| s.name != "tests/tidy.rs") {
+    for source in sources().iter().filter(|s| !s.name.starts_with("tests/tidy")) {
         let text = std::fs::read_to_string(&source.path).expect("readable");
         for (number, line) in text.lines().enumerate() {
             left.extend(
