@@ -10,6 +10,7 @@ pub mod backend;
 pub mod check;
 pub mod crd;
 pub mod input;
+mod kubernetes;
 pub mod metrics_api;
 pub mod plan;
 pub mod policy;

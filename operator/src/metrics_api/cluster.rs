@@ -5,14 +5,15 @@
 //! somebody else's event.
 
 use super::object_store::ObjectStore;
+use crate::kubernetes::{Refusal, api, watch_refusal};
 use crate::validate::{Event, validate};
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{NamespaceResourceScope, Resource as _};
 use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -165,7 +166,7 @@ impl Scope {
                     failing = false;
                     part(&mut self.lock()).take(event, |object| object.meta().uid.clone(), &read);
                 }
-                Err(error) if is_unknown_kind(&error) => {
+                Err(error) if watch_refusal(&error) == Some(Refusal::NotFound) => {
                     if !std::mem::replace(&mut failing, true) {
                         tracing::warn!(%kind, "the API server does not know this kind: install the definition (crds/)");
                     }
@@ -269,27 +270,6 @@ fn endpoints(slice: EndpointSlice) -> Option<Slice> {
 fn controller(metadata: &ObjectMeta) -> Option<String> {
     let owners = metadata.owner_references.iter().flatten();
     owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone())
-}
-
-/// The definition of the kind is not installed.
-fn is_unknown_kind(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(cause)
-    | watcher::Error::WatchStartFailed(cause)
-    | watcher::Error::WatchFailed(cause)) = error
-    else {
-        return false;
-    };
-    matches!(cause, kube::Error::Api(status) if status.is_not_found())
-}
-
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ fn merged(
         Condition {
             type_: condition.as_str().into(),
             status: verdict.status.as_str().into(),
-            reason: verdict.reason.into(),
+            reason: verdict.reason.clone().into_owned(),
             message: verdict.message.clone(),
             observed_generation: generation,
             last_transition_time: same.map_or_else(|| Time(seconds(now)), |known| known.last_transition_time.clone()),

@@ -1,6 +1,6 @@
 //! What the operator tells Prometheus. Names as docs/cluster.md lists them; the chart's alerts use them.
 
-use crate::backend::cluster::watch::cache::EventKey;
+use crate::backend::cluster::key::EventKey;
 use lectern_api::condition::ConditionType;
 use lectern_api::live_event::{LiveEventStatus, Phase};
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};

@@ -1,12 +1,16 @@
-//! The watches: every child of every event, compactly, into the cache; what changed pokes its event.
+//! The watches: every child of every event, compactly, into the cache; what changed requeues its event.
 
 pub mod cache;
+pub mod children;
 pub mod kind;
 pub mod seen;
 pub mod zones;
 
+use crate::backend::cluster::key::EventKey;
 use crate::backend::cluster::metrics::Metrics;
-use cache::{Cache, EventKey, News};
+use crate::backend::cluster::requeue::Requeue;
+use crate::kubernetes::api;
+use cache::{Cache, News};
 use futures::{Stream, StreamExt as _, future::BoxFuture};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -25,7 +29,7 @@ use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// What all watches share.
 #[derive(Clone)]
@@ -34,8 +38,8 @@ pub struct Watches {
     pub client: Client,
     /// Where what they see is kept.
     pub cache: Arc<Cache>,
-    /// Who is told which event changed.
-    pub pokes: mpsc::UnboundedSender<EventKey>,
+    /// Where events that changed are requeued.
+    pub requeue: Requeue,
     /// Watches that have not yet seen everything once.
     pub waiting: watch::Sender<usize>,
     /// Counts restarts.
@@ -154,8 +158,7 @@ impl Watches {
             };
             let done = matches!(news, News::Only(..));
             for key in take(news) {
-                // The receiver goes when leadership does; this task goes with it.
-                let _ = self.pokes.send(key);
+                self.requeue.add(key);
             }
             if done && !complete {
                 complete = true;
@@ -181,22 +184,12 @@ fn key<K: Resource>(object: &K) -> Option<EventKey> {
     Some(EventKey { namespace: meta.namespace.clone()?, name })
 }
 
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot make its object must fail")]
 
     use super::*;
-    use futures::stream;
+    use futures::{FutureExt as _, stream};
     use serde_json::{Value, json};
 
     #[tokio::test]
@@ -204,11 +197,12 @@ mod tests {
         let nobody = tower::service_fn(async |_: http::Request<kube::client::Body>| {
             Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("nobody answers"))
         });
-        let (pokes, mut poked) = mpsc::unbounded_channel();
+        let requeue = Requeue::new([None]);
+        let mut due = std::pin::pin!(requeue.due(None));
         let watches = Watches {
             client: Client::new(nobody, "n"),
             cache: Arc::default(),
-            pokes,
+            requeue,
             waiting: watch::channel(1).0,
             metrics: Arc::default(),
         };
@@ -227,8 +221,7 @@ mod tests {
         watches.run(seen.map(Ok), None, seen::service, take).await;
         let gala = EventKey { namespace: "n".into(), name: "gala".into() };
         assert!(cache.children(&gala).objects.is_empty());
-        let told: Vec<_> = std::iter::from_fn(|| poked.try_recv().ok()).collect();
-        assert_eq!(told, [gala.clone(), gala], "that it came and that it went");
+        assert_eq!((due.next().now_or_never(), due.next().now_or_never()), (Some(Some(gala)), None), "it is due once");
         assert_eq!(*waiting.borrow(), 0);
     }
 }

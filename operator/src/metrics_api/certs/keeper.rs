@@ -4,6 +4,7 @@
 //! and reads what the first one wrote.
 
 use super::certificate::{Due, Material};
+use crate::kubernetes::{Refusal, refusal};
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -109,7 +110,7 @@ async fn look(api: &Api<Secret>, name: &str, host: &str, known: Option<&Material
                 tracing::info!(secret = name, "made the serving certificate");
                 Ok(made)
             }
-            Err(kube::Error::Api(status)) if status.is_already_exists() || status.is_conflict() => {
+            Err(error) if matches!(refusal(&error), Some(Refusal::AlreadyExists | Refusal::Conflict)) => {
                 Err(anyhow!("another replica made Secret {name} at the same moment; reading it"))
             }
             Err(error) => Err(error).with_context(|| format!("failed to make Secret {name}")),
@@ -139,7 +140,7 @@ async fn look(api: &Api<Secret>, name: &str, host: &str, known: Option<&Material
             tracing::info!(secret = name, "renewed the serving certificate");
             Ok(next)
         }
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
+        Err(error) if matches!(refusal(&error), Some(Refusal::Conflict | Refusal::NotFound)) => {
             Err(anyhow!("another replica renewed Secret {name} at the same moment; reading it"))
         }
         Err(error) => Err(error).with_context(|| format!("failed to renew Secret {name}")),

@@ -6,6 +6,7 @@ use crate::plan::{Floor, IngestSeen, Objection, Observed, Plan};
 use crate::validate::{Event, Problem};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use lectern_api::condition::{ConditionType, reason};
+use std::borrow::Cow;
 
 /// Problems that one message lists; more would be cut off by Kubernetes at 32 KiB anyway, and nobody reads on.
 const PROBLEMS_LISTED_MAX: usize = 20;
@@ -34,20 +35,20 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) status: Status,
-    pub(super) reason: &'static str,
+    pub(super) reason: Cow<'static, str>,
     pub(super) message: String,
 }
 
 fn yes(reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict { status: Status::True, reason, message: message.into() }
+    Verdict { status: Status::True, reason: reason.into(), message: message.into() }
 }
 
 fn no(reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict { status: Status::False, reason, message: message.into() }
+    Verdict { status: Status::False, reason: reason.into(), message: message.into() }
 }
 
 fn unknown(reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict { status: Status::Unknown, reason, message: message.into() }
+    Verdict { status: Status::Unknown, reason: reason.into(), message: message.into() }
 }
 
 /// All conditions in their order.
@@ -99,34 +100,8 @@ fn kept(condition: ConditionType, known: &[Condition]) -> Verdict {
         "False" => Status::False,
         _ => Status::Unknown,
     };
-    REASONS.iter().find(|reason| **reason == known.reason).map_or_else(pending, |reason| Verdict {
-        status,
-        reason,
-        message: known.message.clone(),
-    })
+    Verdict { status, reason: known.reason.clone().into(), message: known.message.clone() }
 }
-
-/// Reasons that can be carried over from an earlier status.
-const REASONS: [&str; 18] = [
-    reason::PENDING,
-    reason::NOT_OBSERVED,
-    reason::ACCEPTING_PUBLISHERS,
-    reason::STARTING,
-    reason::NOT_READY,
-    reason::ALL_READY,
-    reason::TOO_FEW_READY,
-    reason::ALL_LINKED,
-    reason::LINKS_MISSING,
-    reason::FOLLOWING,
-    reason::FIXED_SIZE,
-    reason::AT_MAXIMUM,
-    reason::NO_METRICS,
-    reason::PUBLISHING,
-    reason::NO_PUBLISHER,
-    reason::WAITING_FOR_IDLE,
-    reason::UP_TO_DATE,
-    reason::PAUSED,
-];
 
 fn listed(problems: &[Problem]) -> String {
     let shown: Vec<String> = problems.iter().take(PROBLEMS_LISTED_MAX).map(ToString::to_string).collect();

@@ -1,6 +1,7 @@
 //! Leadership of one replica, by a Lease. Ages are measured by this process's own clock from the moment it saw the
 //! Lease change: clocks of other machines are not trusted.
 
+use crate::kubernetes::{Refusal, refusal};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -24,8 +25,8 @@ const READ_AGAIN: Duration = Duration::from_millis(200);
 enum Attempt {
     /// This replica leads.
     Leads,
-    /// Another does, or may.
-    Another,
+    /// Another replica leads, or may lead: try again later.
+    Retry,
     /// Somebody wrote to the Lease between reading and writing; it is not known who, nor what.
     Changed,
 }
@@ -52,7 +53,7 @@ impl Leadership {
         loop {
             match timeout(RENEW_DEADLINE, self.attempt()).await {
                 Ok(Ok(Attempt::Leads)) => return true,
-                Ok(Ok(Attempt::Another | Attempt::Changed)) => {}
+                Ok(Ok(Attempt::Retry | Attempt::Changed)) => {}
                 Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "failed to ask for leadership"),
                 Err(_) => tracing::warn!(lease = self.name, "asked for leadership and got no answer"),
             }
@@ -73,7 +74,7 @@ impl Leadership {
             pause = RETRY;
             match timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.attempt()).await {
                 Ok(Ok(Attempt::Leads)) => renewed = Instant::now(),
-                Ok(Ok(Attempt::Another)) => return tracing::warn!(lease = self.name, "somebody else leads"),
+                Ok(Ok(Attempt::Retry)) => return tracing::warn!(lease = self.name, "somebody else leads"),
                 Ok(Ok(Attempt::Changed)) => pause = READ_AGAIN,
                 Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "failed to renew leadership"),
                 Err(_) => {}
@@ -113,7 +114,7 @@ impl Leadership {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let mine = holder.as_ref() == Some(&self.identity);
         if !mine && holder.is_some() && !self.has_expired(&spec) {
-            return Ok(Attempt::Another);
+            return Ok(Attempt::Retry);
         }
         let transitions = spec.lease_transitions.unwrap_or(0);
         lease.spec = Some(LeaseSpec {
@@ -151,7 +152,9 @@ impl Leadership {
 fn won<T>(answer: Result<T, kube::Error>) -> Result<Attempt, kube::Error> {
     match answer {
         Ok(_) => Ok(Attempt::Leads),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(Attempt::Changed),
+        Err(error) if matches!(refusal(&error), Some(Refusal::Conflict | Refusal::AlreadyExists)) => {
+            Ok(Attempt::Changed)
+        }
         Err(error) => Err(error),
     }
 }

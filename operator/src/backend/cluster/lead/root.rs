@@ -1,5 +1,6 @@
 //! The one Secret that all generated keys are derived from: in the operator's own namespace, made once.
 
+use crate::kubernetes::{Refusal, refusal};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -63,7 +64,7 @@ async fn create(api: &Api<Secret>, name: &str) -> Result<Secret> {
     match api.create(&PostParams::default(), &secret).await {
         Ok(made) => Ok(made),
         // Another replica was faster: its root is the root.
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(api.get(name).await?),
+        Err(error) if refusal(&error) == Some(Refusal::AlreadyExists) => Ok(api.get(name).await?),
         Err(error) => Err(error.into()),
     }
 }

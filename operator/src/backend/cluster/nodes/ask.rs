@@ -1,7 +1,9 @@
 //! Asks `metrics-api` once a second who watches, and now and then who owns the metrics API.
 
 use crate::audience::{self, EventAudience, Round};
-use crate::backend::cluster::watch::cache::EventKey;
+use crate::backend::cluster::key::EventKey;
+use crate::backend::cluster::requeue::Requeue;
+use crate::kubernetes::{Refusal, refusal};
 use crate::repair::SILENT_MS;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -47,28 +49,23 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Asks for ever; pokes events of which the answer is another.
-    pub async fn run(self, rounds: watch::Sender<Arc<Round>>, pokes: mpsc::UnboundedSender<EventKey>) {
+    /// Asks for ever; requeues events for which the answer changed.
+    pub async fn run(self, rounds: watch::Sender<Arc<Round>>, requeue: Requeue) {
         let mut heard = Instant::now();
         let mut warned = false;
         loop {
-            let told = self.session(&rounds, &pokes, &mut heard).await;
+            let told = self.session(&rounds, &requeue, &mut heard).await;
             let error = told.err().map_or_else(|| "the connection ended".to_owned(), |error| format!("{error:#}"));
             if !std::mem::replace(&mut warned, heard.elapsed() >= STALE) && heard.elapsed() >= STALE {
                 tracing::warn!(error, "metrics-api does not answer: edges hold their number");
-                forget(&rounds, &pokes);
+                forget(&rounds, &requeue);
             }
             sleep(RETRY).await;
         }
     }
 
     /// One connection.
-    async fn session(
-        &self,
-        rounds: &watch::Sender<Arc<Round>>,
-        pokes: &mpsc::UnboundedSender<EventKey>,
-        heard: &mut Instant,
-    ) -> Result<()> {
+    async fn session(&self, rounds: &watch::Sender<Arc<Round>>, requeue: &Requeue, heard: &mut Instant) -> Result<()> {
         let (mut sender, token) = timeout(ANSWER, self.connect()).await.context("no connection in time")??;
         loop {
             let next = Instant::now() + PERIOD;
@@ -78,7 +75,7 @@ impl Asked {
             let before = rounds.send_replace(Arc::new(round));
             let after = rounds.borrow().clone();
             for key in changed(&before, &after) {
-                let _ = pokes.send(key);
+                requeue.add(key);
             }
             sleep_until(next).await;
         }
@@ -134,9 +131,9 @@ async fn ask(sender: &mut SendRequest<Empty<Bytes>>, host: &str, token: &str) ->
 }
 
 /// Numbers that nobody confirms any more are not known.
-fn forget(rounds: &watch::Sender<Arc<Round>>, pokes: &mpsc::UnboundedSender<EventKey>) {
+fn forget(rounds: &watch::Sender<Arc<Round>>, requeue: &Requeue) {
     for key in rounds.send_replace(Arc::default()).events.keys().filter_map(|id| key(id)) {
-        let _ = pokes.send(key);
+        requeue.add(key);
     }
 }
 
@@ -178,7 +175,7 @@ pub async fn owner(asked: Asked, api_service: &'static str, problem: watch::Send
                 problem.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
             }
             // Where it may not be read the autoscaler's own words must do.
-            Err(kube::Error::Api(status)) if status.is_forbidden() => return,
+            Err(error) if refusal(&error) == Some(Refusal::Forbidden) => return,
             Err(error) => tracing::debug!(%error, api_service, "failed to look at the metrics API"),
         }
         sleep(OWNER_PERIOD).await;

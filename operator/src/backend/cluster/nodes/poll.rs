@@ -1,6 +1,7 @@
 //! Asks every event's ingest what it knows, by long poll: an answer comes when something changed.
 
-use crate::backend::cluster::watch::cache::EventKey;
+use crate::backend::cluster::key::EventKey;
+use crate::backend::cluster::requeue::Requeue;
 use crate::backend::cluster::watch::seen::PodSeen;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -55,7 +56,7 @@ pub type Said = Option<(NodeStatus, Timestamp)>;
 pub struct Polls {
     http: Http,
     all: Mutex<HashMap<EventKey, Poll>>,
-    pokes: mpsc::UnboundedSender<EventKey>,
+    requeue: Requeue,
 }
 
 struct Poll {
@@ -69,9 +70,9 @@ struct Poll {
 }
 
 impl Polls {
-    /// Pokes an event when its ingest says something new.
+    /// Requeues an event when its ingest reports something new.
     #[must_use]
-    pub fn new(pokes: mpsc::UnboundedSender<EventKey>) -> Self {
+    pub fn new(requeue: Requeue) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
@@ -79,11 +80,11 @@ impl Polls {
         connector.set_keepalive_interval(Some(TRY_EVERY));
         connector.set_keepalive_retries(Some(TRIES));
         connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        Self { http: Client::builder(TokioExecutor::new()).build(connector), all: Mutex::default(), pokes }
+        Self { http: Client::builder(TokioExecutor::new()).build(connector), all: Mutex::default(), requeue }
     }
 
-    /// What the ingest of `event`, which is `pod`, said last; from now on that pod is asked.
-    pub fn said(&self, event: &EventKey, pod: Option<&PodSeen>) -> Said {
+    /// The last report of the ingest of `event`, which is `pod`; from now on that pod is polled.
+    pub fn latest(&self, event: &EventKey, pod: Option<&PodSeen>) -> Said {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((pod, ip)) = pod.and_then(|pod| Some((pod, pod.ip?))) else {
             all.remove(event);
@@ -119,7 +120,7 @@ impl Polls {
             event: event.clone(),
             doubt: Arc::clone(&doubt),
             said: Arc::clone(&said),
-            pokes: self.pokes.clone(),
+            requeue: self.requeue.clone(),
         };
         Poll { of, seen, doubt, said, _task: AbortOnDropHandle::new(tokio::spawn(asking.run())) }
     }
@@ -132,7 +133,7 @@ struct Asking {
     event: EventKey,
     doubt: Arc<Notify>,
     said: Arc<Mutex<Said>>,
-    pokes: mpsc::UnboundedSender<EventKey>,
+    requeue: Requeue,
 }
 
 impl Asking {
@@ -195,7 +196,7 @@ impl Asking {
         *said = now;
         drop(said);
         if news {
-            let _ = self.pokes.send(self.event.clone());
+            self.requeue.add(self.event.clone());
         }
     }
 }
@@ -213,6 +214,8 @@ mod tests {
 
     use super::*;
     use axum::{Json, Router, routing::get};
+    use futures::StreamExt as _;
+    use futures::stream::BoxStream;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     /// Far more than anything takes, and less than a node waits for a change.
@@ -235,10 +238,11 @@ mod tests {
         }))
     }
 
-    fn asking(ip: IpAddr) -> (Polls, mpsc::UnboundedReceiver<EventKey>, EventKey, PodSeen) {
-        let (pokes, poked) = mpsc::unbounded_channel();
+    fn asking(ip: IpAddr) -> (Polls, BoxStream<'static, EventKey>, EventKey, PodSeen) {
+        let requeue = Requeue::new([None]);
+        let due = requeue.due(None).boxed();
         let event = EventKey { namespace: "n".into(), name: "gala".into() };
-        (Polls::new(pokes), poked, event, PodSeen { uid: "p".into(), ip: Some(ip), ..PodSeen::default() })
+        (Polls::new(requeue), due, event, PodSeen { uid: "p".into(), ip: Some(ip), ..PodSeen::default() })
     }
 
     #[tokio::test]
@@ -246,41 +250,41 @@ mod tests {
         // The admin port is fixed, the address is not: another loopback address is another pod.
         let ip: IpAddr = "127.61.7.9".parse().unwrap();
         let server = serve(ip).await;
-        let (polls, mut poked, event, pod) = asking(ip);
-        assert_eq!(polls.said(&event, Some(&pod)), None);
-        assert_eq!(timeout(DEADLINE, poked.recv()).await.unwrap(), Some(event.clone()));
-        assert_eq!(polls.said(&event, Some(&pod)).unwrap().0.version, 1);
+        let (polls, mut due, event, pod) = asking(ip);
+        assert_eq!(polls.latest(&event, Some(&pod)), None);
+        assert_eq!(timeout(DEADLINE, due.next()).await.unwrap(), Some(event.clone()));
+        assert_eq!(polls.latest(&event, Some(&pod)).unwrap().0.version, 1);
         drop(server);
         let other = PodSeen { uid: "q".into(), ..pod };
-        assert_eq!(polls.said(&event, Some(&other)), None, "what another pod said is not what this one says");
+        assert_eq!(polls.latest(&event, Some(&other)), None, "what another pod said is not what this one says");
     }
 
     #[tokio::test]
     async fn what_the_kubelet_says_anew_is_a_reason_to_ask_at_once() {
         let ip: IpAddr = "127.61.7.10".parse().unwrap();
         let _server = serve(ip).await;
-        let (polls, mut poked, event, pod) = asking(ip);
+        let (polls, mut due, event, pod) = asking(ip);
         let ready = PodSeen { ready: true, ..pod.clone() };
         let mut again = ready.clone();
         again.container.restarts = 1;
         for (version, pod) in [(1, &pod), (2, &ready), (3, &again)] {
-            polls.said(&event, Some(pod));
-            timeout(DEADLINE, poked.recv()).await.expect("it was asked, though it has nothing new to say");
-            assert_eq!(polls.said(&event, Some(pod)).unwrap().0.version, version);
+            polls.latest(&event, Some(pod));
+            timeout(DEADLINE, due.next()).await.expect("it was asked, though it has nothing new to say");
+            assert_eq!(polls.latest(&event, Some(pod)).unwrap().0.version, version);
         }
     }
 
     #[tokio::test]
     async fn an_ingest_where_nothing_listens_is_gone_and_one_that_hangs_up_is_once_it_was_silent() {
         let ip: IpAddr = "127.61.7.11".parse().unwrap();
-        let (polls, _poked, event, _) = asking(ip);
+        let (polls, _due, event, _) = asking(ip);
         let asking = Asking {
             http: polls.http.clone(),
             address: SocketAddr::new(ip, ports::ADMIN),
             event,
             doubt: Arc::default(),
             said: Arc::default(),
-            pokes: polls.pokes.clone(),
+            requeue: polls.requeue.clone(),
         };
         let refused = asking.ask(None).await.unwrap_err();
         assert!(is_gone(&refused, Duration::ZERO), "{refused:#}");

@@ -1,17 +1,71 @@
-//! `what the watches and the nodes told → Observed`. Pure: time is an argument.
+//! Stage 1, observe: what the watches, the event's ingest and `metrics-api` have reported becomes an `Observed`. Asks the
+//! API server nothing.
 
+use super::conflicts::name_taken;
+use super::context::Memory;
+use super::pass::EventPass;
 use crate::audience::EventAudience;
-use crate::backend::cluster::watch::cache::Children;
-use crate::backend::cluster::watch::kind::Kind;
-use crate::backend::cluster::watch::seen::{AutoscalerSeen, DeploymentSeen, Detail, ObjectSeen, PodSeen, ServiceSeen};
+use crate::backend::cluster::watch::children::Children;
+use crate::backend::cluster::watch::seen::{PodSeen, ServiceSeen};
 use crate::plan::{Audience, Autoscaler, Burst, EdgeSeen, EdgesSeen, Images, IngestSeen, Objection, Observed};
-use crate::render::Metrics;
-use crate::scaling::{Memory, Rules};
+use crate::render::{Identity, Metrics};
+use crate::scaling::{self, Rules};
 use jiff::Timestamp;
+use kube::runtime::reflector::Store;
+use lectern_api::condition::reason;
 use lectern_api::names::EventName;
 use lectern_api::node_status::NodeStatus;
-use lectern_api::{labels, ports};
+use lectern_api::{keys, ports};
 use std::net::SocketAddr;
+
+/// What is known of the event of `pass`. Its ingest is polled from now on.
+pub fn observe(pass: &EventPass<'_>, memory: &Memory) -> Observed {
+    let context = pass.context;
+    let ingest = context.polls.latest(pass.key, pass.children.ingest_pod());
+    let known = Known {
+        namespace: &pass.key.namespace,
+        name: &pass.event.name,
+        created: pass.created(),
+        children: &pass.children,
+        audience: pass.audience.as_ref(),
+        scaling: &memory.scaling,
+        images: Images {
+            wanted: context.installation.node_image.clone(),
+            in_use: pass.previous.and_then(|status| status.node_image.clone()),
+            turn: true,
+        },
+        objections: objections(pass, ingest.as_ref().map(|(status, _)| status)),
+        ingest,
+        deleting: false,
+        metrics: context.installation.metrics,
+        metrics_problem: context.metrics_problem.borrow().clone(),
+    };
+    snapshot(&known, pass.now)
+}
+
+/// Reasons outside the spec why the event cannot be accepted, as far as they are known without a request.
+fn objections(pass: &EventPass<'_>, ingest: Option<&NodeStatus>) -> Vec<Objection> {
+    let mut all = pass.context.policy.objections(pass.event);
+    let stores = pass.context.events.get().map(Vec::as_slice).unwrap_or_default();
+    let others: Vec<_> = stores.iter().flat_map(Store::state).collect();
+    let others = others.iter().filter_map(|other| other.0.as_ref().ok());
+    let neighbours = others.filter(|other| other.metadata.namespace == pass.raw.metadata.namespace);
+    all.extend(name_taken(pass.raw, neighbours));
+    all.extend(ingest.and_then(|status| seed_mismatch(status, &pass.identity)));
+    all
+}
+
+/// The ingest loaded another seed than the event's: the Secret of that name was made by another program.
+fn seed_mismatch(status: &NodeStatus, identity: &Identity) -> Option<Objection> {
+    let loaded = &status.ingest.as_ref()?.seed_fingerprint;
+    let other = !loaded.is_empty() && *loaded != keys::fingerprint(identity.seed.as_bytes());
+    other.then(|| Objection {
+        reason: reason::KEY_MATERIAL_MISMATCH,
+        message: "the ingest loaded another seed than this event's: delete the Secret whose name ends in -seed, and \
+                  the ingest's pod"
+            .into(),
+    })
+}
 
 /// What is known of an event beside its spec.
 #[derive(Clone, Debug)]
@@ -29,7 +83,7 @@ pub struct Known<'a> {
     /// Who watches.
     pub audience: Option<&'a EventAudience>,
     /// What scaling remembers.
-    pub scaling: &'a Memory,
+    pub scaling: &'a scaling::Memory,
     /// Node images.
     pub images: Images,
     /// Why it cannot be accepted.
@@ -44,7 +98,7 @@ pub struct Known<'a> {
 
 /// The snapshot that a plan is made from.
 #[must_use]
-pub fn observe(known: &Known<'_>, now: Timestamp) -> Observed {
+pub fn snapshot(known: &Known<'_>, now: Timestamp) -> Observed {
     Observed {
         ingest: Some(ingest(known, now)),
         edges: edges(known),
@@ -54,7 +108,7 @@ pub fn observe(known: &Known<'_>, now: Timestamp) -> Observed {
             egress_bits_per_second: Some(audience.egress_bits_per_second),
         }),
         autoscaler: autoscaler(known),
-        burst: autoscaler_seen(known.children, known.name).and_then(|seen| Burst::read(seen.burst.as_deref()?, now)),
+        burst: known.children.autoscaler(known.name).and_then(|seen| Burst::read(seen.burst.as_deref()?, now)),
         scaling: known.scaling.clone(),
         rules: Rules::default(),
         images: Some(known.images.clone()),
@@ -63,51 +117,9 @@ pub fn observe(known: &Known<'_>, now: Timestamp) -> Observed {
     }
 }
 
-/// The pod that is the ingest: of several, while one replaces the other, the newest that is ready.
-#[must_use]
-pub fn ingest_pod(children: &Children) -> Option<&PodSeen> {
-    let pods = children.pods.values().filter(|pod| pod.role == labels::ROLE_INGEST && !pod.finished);
-    pods.max_by_key(|pod| (!pod.ending, pod.ready, pod.created)).map(AsRef::as_ref)
-}
-
-/// The edges' Deployment, as far as it is known.
-#[must_use]
-pub fn edge_deployment<'a>(children: &'a Children, name: &EventName) -> Option<&'a DeploymentSeen> {
-    deployment(children, &name.edge())
-}
-
-/// A Deployment by name.
-#[must_use]
-pub fn deployment<'a>(children: &'a Children, name: &str) -> Option<&'a DeploymentSeen> {
-    match &object(children, Kind::Deployment, name)?.detail {
-        Detail::Deployment(seen) => Some(seen),
-        Detail::Nothing | Detail::Service(_) | Detail::Autoscaler(_) => None,
-    }
-}
-
-/// Whether a Deployment of the event still replaces pods by those of its newest template.
-#[must_use]
-pub fn rolls(children: &Children, name: &EventName) -> bool {
-    let mut known = [name.ingest(), name.edge()].into_iter().filter_map(|name| deployment(children, &name));
-    known.any(|known| !known.settled)
-}
-
-/// The autoscaler of the edges.
-#[must_use]
-pub fn autoscaler_seen<'a>(children: &'a Children, name: &EventName) -> Option<&'a AutoscalerSeen> {
-    match &object(children, Kind::Autoscaler, &name.edge())?.detail {
-        Detail::Autoscaler(seen) => Some(seen),
-        Detail::Nothing | Detail::Service(_) | Detail::Deployment(_) => None,
-    }
-}
-
-fn object<'a>(children: &'a Children, kind: Kind, name: &str) -> Option<&'a ObjectSeen> {
-    children.objects.get(&(kind, name.to_owned())).map(AsRef::as_ref)
-}
-
 fn ingest(known: &Known<'_>, now: Timestamp) -> IngestSeen {
-    let service = service(known.children, &known.name.ingest());
-    let pod = ingest_pod(known.children);
+    let service = known.children.service(&known.name.ingest());
+    let pod = known.children.ingest_pod();
     let host = service.and_then(|service| host(service, known, &known.name.ingest(), ports::RTMP));
     IngestSeen {
         ready: pod.is_some_and(|pod| pod.ready && !pod.ending),
@@ -125,15 +137,15 @@ fn ingest(known: &Known<'_>, now: Timestamp) -> IngestSeen {
 }
 
 fn edges(known: &Known<'_>) -> Option<EdgesSeen> {
-    let deployment = edge_deployment(known.children, known.name);
-    let pods = known.children.pods.values().filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished);
+    let deployment = known.children.edge_deployment(known.name);
+    let pods = known.children.edge_pods();
     let url = |scheme: &str, default: u16, name: &str, port: u16| {
-        let (host, port) = host(service(known.children, name)?, known, name, port)?;
+        let (host, port) = host(known.children.service(name)?, known, name, port)?;
         Some(if port == default { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
     };
     Some(EdgesSeen {
         desired: deployment?.replicas,
-        nodes: pods.map(|pod| edge(pod)).collect(),
+        nodes: pods.map(edge).collect(),
         http: url("http", 80, &known.name.edge(), 80),
         rtmp: url("rtmp", ports::RTMP, &known.name.edge_rtmp(), ports::RTMP),
     })
@@ -149,13 +161,6 @@ fn edge(pod: &PodSeen) -> EdgeSeen {
         // Only the metrics server asks edges.
         status: None,
         process: None,
-    }
-}
-
-fn service<'a>(children: &'a Children, name: &str) -> Option<&'a ServiceSeen> {
-    match &object(children, Kind::Service, name)?.detail {
-        Detail::Service(seen) => Some(seen),
-        Detail::Nothing | Detail::Deployment(_) | Detail::Autoscaler(_) => None,
     }
 }
 
@@ -193,7 +198,7 @@ fn autoscaler(known: &Known<'_>) -> Option<Autoscaler> {
             Some(Autoscaler { active: true, reason: "Operator".into(), message: String::new(), at_maximum: false })
         }
         Metrics::ApiService | Metrics::External => {
-            let seen = autoscaler_seen(known.children, known.name);
+            let seen = known.children.autoscaler(known.name);
             let said = seen.and_then(|seen| Some((seen.at_maximum, seen.active.clone()?)));
             match (said, &known.metrics_problem) {
                 // Somebody else's server may pass requests on: who gets numbers has no problem.

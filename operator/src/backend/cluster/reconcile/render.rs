@@ -1,11 +1,28 @@
-//! `Objects → documents`: what is applied, with the hash by which a change of ours is known. Pure.
+//! Stage 3, render: the plan becomes objects, and those the documents that are applied, each with the hash by which a
+//! change of ours is known. Pure. Asks the API server nothing.
 
-use crate::backend::cluster::watch::cache::Children;
+use super::pass::{Error, EventPass};
+use crate::backend::cluster::watch::children::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::backend::cluster::watch::seen::TEMPLATE_HASH;
-use crate::render::Objects;
+use crate::plan::Plan;
+use crate::render::{self, Objects};
+use lectern_api::live_event::UpdatePolicy;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+/// What is to be applied for an event.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// The plan that it was rendered from.
+    pub plan: Plan,
+    /// What there should be.
+    pub objects: Objects,
+    /// What is applied.
+    pub documents: Vec<Document>,
+    /// What is neither applied nor deleted now: it would restart an ingest that is in use.
+    pub held: Vec<Document>,
+}
 
 /// One object as it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +37,28 @@ pub struct Document {
     pub hash: String,
 }
 
-/// Every object that is applied, in order; Secrets are not among them.
+/// Renders `plan`, and holds back what would restart an ingest that waits to be idle.
 ///
 /// # Errors
 /// When an object cannot be written as JSON; none of them holds anything that could not.
-pub fn documents(objects: &Objects) -> Result<Vec<Document>, serde_json::Error> {
+pub fn render(pass: &EventPass<'_>, mut plan: Plan) -> Result<Rendered, Error> {
+    let objects = render::render(pass.event, &plan, &pass.identity, &pass.context.installation);
+    let waits = |document: &Document| {
+        let known = pass.children.deployment(&document.name).and_then(|known| known.template.as_deref());
+        document.kind == Kind::Deployment
+            && document.name == pass.event.name.ingest()
+            && known.is_some_and(|known| Some(known) != document.template())
+            && pass.event.ingest.update == UpdatePolicy::WhenIdle
+            && !plan.idle.is_idle()
+    };
+    let all = documents(&objects).map_err(Error::Json)?;
+    let (held, documents): (Vec<_>, Vec<_>) = all.into_iter().partition(waits);
+    plan.rollout.template_waits = !held.is_empty();
+    Ok(Rendered { plan, objects, documents, held })
+}
+
+/// Every object that is applied, in order; Secrets are not among them.
+fn documents(objects: &Objects) -> Result<Vec<Document>, serde_json::Error> {
     let all = objects.documents()?.into_iter().filter_map(|mut value| {
         let kind = Kind::named(value["kind"].as_str()?)?;
         let name = value["metadata"]["name"].as_str()?.to_owned();
@@ -44,19 +78,55 @@ impl Document {
     pub fn template(&self) -> Option<&str> {
         self.value["metadata"]["annotations"][TEMPLATE_HASH].as_str()
     }
+
+    /// Kind and name.
+    #[must_use]
+    pub fn key(&self) -> (Kind, String) {
+        (self.kind, self.name.clone())
+    }
 }
 
-/// What is said of objects that are there and should not be: made for the event, and no longer wanted.
+/// Kind, name and uid of the objects that exist for the event and are not among `wanted`, applied or held: those are deleted.
 #[must_use]
-pub fn superfluous(wanted: &[Document], children: &Children, uid: &str) -> Vec<(Kind, String, String)> {
+pub fn superfluous(wanted: [&[Document]; 2], children: &Children, uid: &str) -> Vec<(Kind, String, String)> {
     let ours = children
         .objects
         .iter()
         .filter(|(_, object)| !object.ending && object.owner.as_ref().is_some_and(|owner| owner.uid == uid));
-    let unwanted = ours.filter(|((kind, name), _)| !wanted.iter().any(|one| one.kind == *kind && one.name == *name));
+    let is_wanted =
+        |kind: Kind, name: &str| wanted.iter().copied().flatten().any(|one| one.kind == kind && one.name == name);
+    let unwanted = ours.filter(|((kind, name), _)| !is_wanted(*kind, name));
     unwanted.map(|((kind, name), object)| (*kind, name.clone(), object.uid.clone())).collect()
 }
 
 fn hash(value: &Value) -> String {
     Sha256::digest(value.to_string().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cluster::watch::seen::{Detail, ObjectSeen, Owner};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_no_longer_belongs_to_the_event_goes_and_what_never_did_stays() {
+        let object = ObjectSeen {
+            uid: "s".into(),
+            owner: Some(Owner { kind: "LiveEvent".into(), name: "gala".into(), uid: "u".into() }),
+            version: "7".into(),
+            print: 1,
+            ending: false,
+            detail: Detail::Nothing,
+        };
+        let key = (Kind::Service, "gala-edge".to_owned());
+        let children = Children { objects: [(key, Arc::new(object))].into(), ..Children::default() };
+        let wanted = Document { kind: Kind::Service, name: "gala-edge".into(), value: json!({}), hash: "h".into() };
+        let none: [&[Document]; 2] = [&[], &[]];
+        assert_eq!(superfluous(none, &children, "u").len(), 1);
+        for kept in [[std::slice::from_ref(&wanted), &[]], [&[], std::slice::from_ref(&wanted)]] {
+            assert_eq!(superfluous(kept, &children, "u"), vec![], "applied or held");
+        }
+        assert_eq!(superfluous(none, &children, "another"), vec![]);
+    }
 }

@@ -4,9 +4,8 @@
 
 use crate::audience::EventAudience;
 use crate::backend::cluster::news::News;
-use crate::backend::cluster::reconcile::apply::{Error, Target};
-use crate::backend::cluster::reconcile::observe::autoscaler_seen;
-use crate::backend::cluster::watch::cache::Children;
+use crate::backend::cluster::requests::{Error, Target};
+use crate::backend::cluster::watch::children::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::backend::cluster::watch::seen::PodSeen;
 use crate::backend::cluster::watch::zones::Zones;
@@ -73,7 +72,7 @@ impl Maintenance<'_> {
 
     /// Recorded at the autoscaler; the next look raises its minimum and scales.
     async fn burst(&self, memory: &mut Memory, told: &mut Vec<News>) -> Result<(), Error> {
-        let Some(known) = autoscaler_seen(self.children, &self.event.name) else { return Ok(()) };
+        let Some(known) = self.children.autoscaler(&self.event.name) else { return Ok(()) };
         let known = known.burst.as_deref().and_then(|text| Burst::read(text, self.now));
         let (Some(audience), Some(loads)) = (self.audience, &self.plan.scaling.loads) else { return Ok(()) };
         let edges = self.seen.edges.iter().flat_map(|edges| &edges.nodes);
@@ -115,7 +114,7 @@ impl Maintenance<'_> {
             let cost = pod.annotations.get(deletion::ANNOTATION).and_then(|text| text.parse().ok());
             (pod.name.clone(), pod.node.as_ref().and_then(|node| zones.get(node).cloned()), watching(&pod.name), cost)
         };
-        let pods: Vec<&PodSeen> = self.edges().collect();
+        let pods: Vec<&PodSeen> = self.children.edge_pods().collect();
         let facts: Vec<_> = pods.iter().map(edge).collect();
         let edges: Vec<deletion::Edge<'_>> = pods
             .iter()
@@ -151,7 +150,8 @@ impl Maintenance<'_> {
     /// Who reaches which edge.
     fn reach(&self) -> Vec<repair::Edge<'_>> {
         let said = self.seen.ingest.as_ref().and_then(|ingest| ingest.status.as_ref()?.ingest.as_ref());
-        self.edges()
+        self.children
+            .edge_pods()
             .map(|pod| repair::Edge {
                 uid: &pod.uid,
                 ending: pod.ending,
@@ -193,10 +193,6 @@ impl Maintenance<'_> {
         let note = format!("{} is deleted, so that another takes its place: {because}", pod.name);
         told.push(News { warning: true, reason: reason.into(), note });
         Ok(())
-    }
-
-    fn edges(&self) -> impl Iterator<Item = &PodSeen> {
-        self.children.pods.values().map(AsRef::as_ref).filter(|pod| pod.role == labels::ROLE_EDGE && !pod.finished)
     }
 }
 

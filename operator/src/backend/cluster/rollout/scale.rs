@@ -1,8 +1,7 @@
 //! How many edges there are, where that is ours to say: never in an apply, always by `/scale`.
 
-use crate::backend::cluster::reconcile::apply::{Error, Target};
-use crate::backend::cluster::reconcile::observe;
-use crate::backend::cluster::watch::cache::Children;
+use crate::backend::cluster::requests::{Error, Target};
+use crate::backend::cluster::watch::children::Children;
 use crate::plan::Plan;
 use crate::render::Metrics;
 use crate::validate::Event;
@@ -18,7 +17,7 @@ pub async fn scale(
     children: &Children,
     metrics: Metrics,
 ) -> Result<(), Error> {
-    let Some(deployment) = observe::edge_deployment(children, &event.name) else { return Ok(()) };
+    let Some(deployment) = children.edge_deployment(&event.name) else { return Ok(()) };
     match wanted(deployment.replicas, plan, metrics) {
         Some(Wanted::Exactly(replicas)) => target.scale(&event.name.edge(), replicas).await,
         Some(Wanted::AtLeast(replicas)) => target.raise(&event.name.edge(), replicas).await,

@@ -1,6 +1,6 @@
 //! Who may get a new node image now: a few events at a time, so that a bad image does not reach all of them.
 
-use crate::backend::cluster::watch::cache::EventKey;
+use crate::backend::cluster::key::EventKey;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 

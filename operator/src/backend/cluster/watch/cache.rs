@@ -1,33 +1,11 @@
 //! What the watches have told, by event. Filled by `watch`, read by every reconciliation.
 
-use crate::backend::cluster::watch::kind::Kind;
-use crate::backend::cluster::watch::seen::{ObjectSeen, PodSeen};
+use super::children::Children;
+use super::kind::Kind;
+use super::seen::{ObjectSeen, PodSeen};
+use crate::backend::cluster::key::EventKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Which event.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventKey {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl std::fmt::Display for EventKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// The objects and pods of one event, at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Children {
-    /// Its objects.
-    pub objects: BTreeMap<(Kind, String), Arc<ObjectSeen>>,
-    /// Its pods, by name.
-    pub pods: BTreeMap<String, Arc<PodSeen>>,
-}
 
 /// All of it.
 #[derive(Default)]

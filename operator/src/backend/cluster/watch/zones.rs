@@ -1,5 +1,6 @@
 //! Which node is in which zone. Where nodes may not be read, zones are not known, and nothing else is missing.
 
+use crate::kubernetes::{Refusal, watch_refusal};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::PartialObjectMeta;
@@ -40,7 +41,7 @@ impl Zones {
                     zones.extend(zone(&node).map(|zone| (node.name_any(), zone)));
                 }),
                 Ok(watcher::Event::Delete(node)) => self.change(|zones| drop(zones.remove(&node.name_any()))),
-                Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.is_forbidden() => {
+                Err(error) if watch_refusal(&error) == Some(Refusal::Forbidden) => {
                     return tracing::info!("nodes may not be read: edges are taken to be in one zone");
                 }
                 Err(error) => tracing::debug!(%error, "the watch of nodes broke off and starts again"),

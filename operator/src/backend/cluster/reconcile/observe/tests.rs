@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its event must fail")]
 
 use super::*;
+use crate::backend::cluster::watch::kind::Kind;
+use crate::backend::cluster::watch::seen::{AutoscalerSeen, DeploymentSeen, Detail, ObjectSeen};
+use crate::scaling::Memory;
 use std::sync::{Arc, LazyLock};
 
 static NOTHING: LazyLock<Memory> = LazyLock::new(Memory::default);
@@ -46,18 +49,9 @@ fn known<'a>(name: &'a EventName, children: &'a Children) -> Known<'a> {
 }
 
 #[test]
-fn while_one_ingest_replaces_the_other_the_newest_that_is_ready_counts() {
-    for (new_is_ready, current) in [(false, "old"), (true, "new")] {
-        let pods = [pod("old", "ingest", true, 1), pod("new", "ingest", new_is_ready, 9)].into();
-        let children = Children { pods, ..Children::default() };
-        assert_eq!(ingest_pod(&children).unwrap().name, current);
-    }
-}
-
-#[test]
 fn an_ingest_that_was_never_there_is_not_ready_since_the_event_is() {
     let (name, children) = (EventName::new("gala").unwrap(), Children::default());
-    let seen = observe(&known(&name, &children), at(50));
+    let seen = snapshot(&known(&name, &children), at(50));
     assert_eq!(seen.ingest.unwrap().not_ready_since, Some(at(0)));
     assert_eq!(seen.edges, None, "edges of which nothing is known are not zero edges");
 }
@@ -77,7 +71,7 @@ fn addresses_are_those_that_the_type_of_the_service_gives() {
     for (service, address) in table {
         let mut children = Children { pods: [pod("i", "ingest", true, 1)].into(), ..Default::default() };
         children.objects.insert((Kind::Service, "gala-ingest".into()), object(Detail::Service(service)));
-        let seen = observe(&known(&name, &children), at(50)).ingest.unwrap();
+        let seen = snapshot(&known(&name, &children), at(50)).ingest.unwrap();
         assert_eq!(seen.address.as_deref(), address);
     }
 }
@@ -89,7 +83,7 @@ fn edges_are_pods_with_a_relay_address_and_their_deployments_wish() {
         Children { pods: [pod("e", "edge", true, 1), pod("i", "ingest", true, 1)].into(), ..Default::default() };
     let three = DeploymentSeen { replicas: 3, settled: true, template: None };
     children.objects.insert((Kind::Deployment, "gala-edge".into()), object(Detail::Deployment(three)));
-    let edges = observe(&known(&name, &children), at(50)).edges.unwrap();
+    let edges = snapshot(&known(&name, &children), at(50)).edges.unwrap();
     assert_eq!((edges.desired, edges.nodes.len()), (3, 1));
     assert_eq!(edges.nodes[0].relay, Some("10.0.0.1:1936".parse().unwrap()));
 }
@@ -113,7 +107,7 @@ fn a_foreign_metrics_api_is_a_problem_unless_the_autoscaler_gets_numbers_from_it
             let seen = AutoscalerSeen { active: said, ..AutoscalerSeen::default() };
             children.objects.insert((Kind::Autoscaler, "gala-edge".into()), object(Detail::Autoscaler(seen)));
             let known = Known { metrics, metrics_problem: problem, ..known(&name, &children) };
-            let found = observe(&known, at(50)).autoscaler;
+            let found = snapshot(&known, at(50)).autoscaler;
             assert_eq!(found.as_ref().map(|found| (found.active, found.reason.as_str())), expected);
         }
     }

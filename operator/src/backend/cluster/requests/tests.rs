@@ -1,57 +1,10 @@
-//! What is applied again, and what is not.
-
+//! Requests that must not undo what an autoscaler asked for.
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its answer must fail")]
 
 use super::*;
-use crate::backend::cluster::watch::seen::{Detail, ObjectSeen};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use std::sync::{Arc, Mutex};
-
-fn document(hash: &str) -> Document {
-    Document { kind: Kind::Service, name: "gala-edge".into(), value: json!({"metadata": {}}), hash: hash.into() }
-}
-
-fn children(version: &str, print: u64) -> Children {
-    let object = ObjectSeen {
-        uid: "s".into(),
-        owner: Some(Owner { kind: "LiveEvent".into(), name: "gala".into(), uid: "u".into() }),
-        version: version.into(),
-        print,
-        ending: false,
-        detail: Detail::Nothing,
-    };
-    let key = (Kind::Service, "gala-edge".to_owned());
-    Children { objects: [(key, Arc::new(object))].into(), ..Children::default() }
-}
-
-fn applied(hash: &str, version: &str) -> LastApplied {
-    let mark = Mark { hash: hash.into(), version: version.into(), print: None };
-    LastApplied { documents: [((Kind::Service, "gala-edge".to_owned()), mark)].into(), ..LastApplied::default() }
-}
-
-#[test]
-fn what_is_as_it_was_left_is_not_applied_again() {
-    let mut applied = applied("h", "7");
-    assert!(!applied.is_due(&document("h"), &children("7", 1)));
-    assert!(!applied.is_due(&document("h"), &children("8", 1)), "only its status moved");
-    assert!(applied.is_due(&document("h"), &children("9", 2)), "somebody edited it");
-    assert!(applied.is_due(&document("other"), &children("7", 1)), "we want another");
-    assert!(applied.is_due(&document("h"), &Children::default()), "somebody deleted it");
-}
-
-#[test]
-fn after_a_restart_everything_is_applied_once() {
-    assert!(LastApplied::default().is_due(&document("h"), &children("7", 1)));
-}
-
-#[test]
-fn what_no_longer_belongs_to_the_event_goes_and_what_never_did_stays() {
-    let children = children("7", 1);
-    assert_eq!(superfluous(&[], &children, "u").len(), 1);
-    assert_eq!(superfluous(&[document("h")], &children, "u"), vec![]);
-    assert_eq!(superfluous(&[], &children, "somebody else"), vec![]);
-}
 
 /// An API server with one Deployment: what its `/scale` says at each question, and what is written to it. A write over a
 /// version that is not the present one is refused.
