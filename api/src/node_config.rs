@@ -75,7 +75,7 @@ pub struct StreamConfig {
     pub name: String,
 }
 
-/// How segments are cut and listed (design section 4).
+/// How segments are cut and listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]

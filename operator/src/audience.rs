@@ -17,7 +17,7 @@ pub const PATH: &str = "/lectern/v1/audience";
 pub struct Round {
     /// When it ended, unix milliseconds; 0 before the first.
     pub ended_ms: u64,
-    /// By `namespace/name`. An event that is not known well enough (design section 7) is missing.
+    /// By `namespace/name`. An event is missing while too few of its edges answer (docs/autoscaling.md).
     pub events: BTreeMap<String, EventAudience>,
 }
 

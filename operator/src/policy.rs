@@ -1,4 +1,4 @@
-//! What the installation allows events to ask for (design section 6). Pure.
+//! What the installation allows events to ask for. Pure.
 
 use crate::plan::Objection;
 use crate::validate::Event;

@@ -1,4 +1,4 @@
-//! Pods that Kubernetes would leave in the way too long, and when the operator deletes them (design section 6). Pure:
+//! Pods that Kubernetes would leave in the way too long, and when the operator deletes them. Pure:
 //! what was seen, what is remembered and the time come in.
 //!
 //! Two cases. An edge on a node that is gone keeps its endpoint for 20 to 50 s; deleted, it leaves every node's rules at

@@ -3,7 +3,7 @@
 //! Every round takes in the answers of all edges that serve or end. Edges that serve but are silent are guessed: what
 //! they last were, else the mean of the others. While anything is guessed the demand may rise, never fall, because a
 //! lower number than the truth would take edges away from people who watch. When more than half are silent nothing is
-//! known (design section 7, "Metrics").
+//! known.
 
 use super::edge::Memory;
 use super::hls::{Hls, Life};

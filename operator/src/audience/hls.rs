@@ -1,4 +1,4 @@
-//! The HLS viewers of one stream, counted over all edges at once (design section 7, "Counting").
+//! The HLS viewers of one stream, counted over all edges at once.
 //!
 //! There are no sessions. Who watches fetches every segment once, from whatever edge a load balancer picks, and has done
 //! so 1.5 target durations after it was listed: a player asks for the playlist again after one target duration at the
@@ -36,7 +36,7 @@ pub(super) struct Hls {
     target_ms: u64,
     held: Held,
     reloads: Reloads,
-    /// What edges report in this round.
+    /// What edges reported in this round.
     round: BTreeMap<Life, EdgeReport>,
 }
 
@@ -47,7 +47,7 @@ struct Segment {
     fetched: BTreeMap<Life, u64>,
 }
 
-/// What an edge report in this round.
+/// What an edge reported in this round.
 #[derive(Debug)]
 struct EdgeReport {
     heard_ms: u64,

@@ -1,4 +1,4 @@
-//! The fewest edges: `min(max, max(edges.min, schedule floor, burst floor))` (design section 7).
+//! The fewest edges: `min(max, max(edges.min, schedule floor, burst floor))`.
 
 use super::observed::Observed;
 use super::schedule::Open;

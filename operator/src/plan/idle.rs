@@ -4,7 +4,7 @@ use super::observed::Observed;
 use crate::validate::Event;
 use jiff::{SignedDuration, Timestamp};
 
-/// An ingest that is not Ready and says nothing for so long holds nobody: pending, image, crash (design section 6).
+/// An ingest that is not Ready and says nothing for so long holds nobody: pending, image, crash.
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whether the ingest is idle.

@@ -8,7 +8,7 @@ use lectern_api::node_config::{
 };
 use sha2::{Digest, Sha256};
 
-/// Milliseconds over which frames for RTMP and HTTP-FLV viewers are merged into one write (design section 4).
+/// Milliseconds over which frames for RTMP and HTTP-FLV viewers are merged into one write.
 const MERGE_WINDOW_MS: u64 = 100;
 
 /// What an ingest is told.

@@ -1,7 +1,8 @@
 //! The ConfigMap with what the ingest is told: streams, HLS, playback, forwards. The only object that changes when those
 //! do.
 
-use super::{Scene, meta, pod, secret};
+use super::scene::Scene;
+use super::{meta, pod, secret};
 use crate::plan::{IngestPlace, Role};
 use k8s_openapi::api::core::v1::ConfigMap;
 use lectern_api::node_config::{Discovery, IngestListen};

@@ -1,6 +1,7 @@
 //! Deployments: one ingest, many edges. Both roll by first starting the new pod.
 
-use super::{Scene, meta, pod};
+use super::scene::Scene;
+use super::{meta, pod};
 use crate::plan::Role;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::PodTemplateSpec;

@@ -1,6 +1,7 @@
 //! The autoscaler of the edges. Its rules are those of [`crate::scaling`]: the same where nobody else scales.
 
-use super::{Metrics, Scene, meta};
+use super::meta;
+use super::scene::{Metrics, Scene};
 use crate::plan::Role;
 use crate::scaling::{self, Amount, Direction};
 use k8s_openapi::Resource as _;

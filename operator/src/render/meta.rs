@@ -1,6 +1,6 @@
 //! What every object carries: name, labels, owner; and how pods are selected.
 
-use super::Scene;
+use super::scene::Scene;
 use crate::plan::Role;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

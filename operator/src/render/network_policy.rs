@@ -1,8 +1,9 @@
 //! NetworkPolicies: viewers and encoders from anywhere, the relay from the event's ingest alone, the admin port from
-//! whoever has business there (design section 5). The kubelet of a pod's node is always let in. Outgoing traffic is not
+//! whoever has business there. The kubelet of a pod's node is always let in. Outgoing traffic is not
 //! restricted: the API server, which the ingest asks, cannot be named portably.
 
-use super::{Scene, meta};
+use super::meta;
+use super::scene::Scene;
 use crate::plan::{Port, Role};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,

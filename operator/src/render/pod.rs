@@ -6,7 +6,8 @@ mod volume;
 
 pub use volume::{FORWARD_DIR, PUBLISH_KEYS_DIR, SEED_DIR};
 
-use super::{Scene, config_map, meta};
+use super::scene::Scene;
+use super::{config_map, meta};
 use crate::plan::Role;
 use container::container;
 use k8s_openapi::api::core::v1::{
@@ -22,7 +23,7 @@ use volume::Mounted;
 
 /// The user and group of the image; a number, so that the kubelet can see that it is not root.
 const USER: i64 = 65_532;
-/// An ingest exits within 5 s of SIGTERM (design section 6); the rest is for a node that is busy.
+/// An ingest exits within 5 s of SIGTERM; the rest is for a node that is busy.
 const INGEST_GRACE_S: i64 = 15;
 /// What an edge gets beyond its drain before it is killed, in seconds.
 const EDGE_GRACE_EXTRA_S: u64 = 10;

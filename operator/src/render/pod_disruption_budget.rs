@@ -1,6 +1,7 @@
-//! PodDisruptionBudgets: how many pods a drained node may take away (design section 6).
+//! PodDisruptionBudgets: how many pods a drained node may take away.
 
-use super::{Scene, meta};
+use super::meta;
+use super::scene::Scene;
 use crate::plan::Role;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

@@ -1,7 +1,8 @@
-//! Role and RoleBinding of the ingest: it reads EndpointSlices to find its edges (design section 5). They belong to the
+//! Role and RoleBinding of the ingest: it reads EndpointSlices to find its edges. They belong to the
 //! event, so that uninstalling the operator cuts no live ingest off.
 
-use super::{Scene, meta};
+use super::meta;
+use super::scene::Scene;
 use crate::plan;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};

@@ -1,7 +1,8 @@
 //! Secrets: the seed for the ingest, the relay token for the edges, a publish key per stream for people to read. All
-//! derived (design section 3), so whoever makes them first makes the same ones.
+//! derived, so that every replica of the operator makes the same ones.
 
-use super::{Scene, meta};
+use super::meta;
+use super::scene::Scene;
 use crate::plan::Role;
 use k8s_openapi::api::core::v1::Secret;
 use lectern_api::names::StreamName;

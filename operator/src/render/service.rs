@@ -1,7 +1,8 @@
 //! Services: publish, playback over HTTP and RTMP, and the headless one by which the ingest finds its edges. No session
 //! affinity anywhere: every edge answers every URL with the same bytes.
 
-use super::{Scene, meta};
+use super::meta;
+use super::scene::Scene;
 use crate::plan::Role;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use lectern_api::live_event::{Expose, TrafficPolicy};

@@ -1,6 +1,7 @@
 //! ServiceAccounts: one for the ingest, which may look for its edges; one for the edges, which may do nothing.
 
-use super::{Scene, meta};
+use super::meta;
+use super::scene::Scene;
 use crate::plan::Role;
 use k8s_openapi::api::core::v1::ServiceAccount;
 

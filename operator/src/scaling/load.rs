@@ -1,6 +1,6 @@
 //! What fills edges, and how many edges that takes.
 
-use super::policy::{DOWN, UP};
+use super::rules::{DOWN, UP};
 
 /// One thing that fills edges: a total over the whole event against what one edge carries of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub const fn target(capacity: u64, percent: u32) -> u64 {
 
 /// What the autoscaler is told of the audience: who watches and who was refused, or what the schedule expects if that
 /// is more. Raising the minimum alone would let the edges go in one step when a window closes; what is in the metric
-/// is let go slowly (notes of 2.3: stabilisation knows nothing of the minimum).
+/// is let go slowly (the stabilisation of an autoscaler ignores its minimum).
 #[must_use]
 pub fn demand(viewers: u64, refused: u64, schedule_floor: u32, target: u64) -> u64 {
     viewers.saturating_add(refused).max(u64::from(schedule_floor).saturating_mul(target))

@@ -18,7 +18,7 @@ const AGE_ABOVE_TARGET_MS: u64 = 10_000;
 const STAY_MS: u64 = 1_200_000;
 /// How long a refused newcomer counts (`REFUSED_WINDOW_MS` of the node).
 const REFUSED_MS: u64 = 15_000;
-/// By how much a count of viewers is older than the moment it is read (design section 7: a segment that was listed 1.5
+/// By how much a count of viewers is older than the moment it is read (a segment that was listed 1.5
 /// target durations ago, read in a round that takes a moment).
 const COUNTED_LATE_MS: u64 = 4_000;
 /// From the order for a pod to a Ready edge in the load balancer: 0.8 s to Running, 2 s to Ready, 1 s of readiness

@@ -2,6 +2,7 @@
 
 mod child;
 mod leave;
+pub(super) mod news;
 mod node;
 mod poll;
 mod ports;
@@ -14,12 +15,12 @@ use crate::scaling::Rules;
 use anyhow::Result;
 use jiff::Timestamp;
 use lectern_api::node_config::{IngestListen, Peer};
-use lectern_api::node_status::NodeStatus;
+use news::{News, reachable};
 use nix::sys::signal::Signal;
 use node::{Listen, Node, State};
 use ports::Ports;
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -30,15 +31,6 @@ const LAST_WORDS: usize = 5;
 
 /// Counting begins at this time of its clock: the age of every segment lies before it.
 const COUNT_FROM_MS: u64 = 86_400_000;
-
-/// What children tell the loop.
-#[derive(Debug)]
-pub(super) enum News {
-    /// A process ended.
-    Died { name: String, life: u32, how: String },
-    /// A node answered, or did not.
-    Heard { name: String, life: u32, status: Option<Box<NodeStatus>> },
-}
 
 /// The processes of an event.
 pub(super) struct Fleet {
@@ -269,12 +261,4 @@ impl Fleet {
         }
         Ok(())
     }
-}
-
-/// The address that somebody on this machine can use.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }

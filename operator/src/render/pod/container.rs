@@ -1,6 +1,7 @@
 //! The one container of a pod: program, ports, probes, resources, and what it may not do.
 
-use super::super::{PullPolicy, Scene, meta};
+use super::super::meta;
+use super::super::scene::{PullPolicy, Scene};
 use crate::plan::{Port, Role};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, Probe, ResourceRequirements, SecurityContext,

@@ -4,7 +4,7 @@ use crate::backend::cluster::key::EventKey;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Events that roll at the same time (design section 6).
+/// Events that roll at the same time: a bad image reaches no more of them, and five are still quick for a fleet of events.
 const AT_A_TIME: usize = 5;
 
 /// Whose turn it is.

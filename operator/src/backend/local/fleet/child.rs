@@ -1,6 +1,6 @@
 //! One child process: how it is started, told to end, and when it is started again.
 
-use super::News;
+use super::news::News;
 use anyhow::{Context, Result};
 use lectern_process::child::die_with_parent;
 use nix::sys::signal::Signal;

@@ -1,6 +1,6 @@
 //! Asks one node how it is, for as long as it lives.
 
-use super::News;
+use super::news::News;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
