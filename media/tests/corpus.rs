@@ -7,6 +7,8 @@ mod amf0;
 mod chunk;
 #[path = "../fuzz/checks/client.rs"]
 mod client;
+#[path = "../fuzz/checks/codec.rs"]
+mod codec;
 #[path = "../fuzz/checks/flv.rs"]
 mod flv;
 #[path = "../fuzz/checks/playlist.rs"]
@@ -46,6 +48,11 @@ fn amf0_of_the_corpus_is_read_or_refused() {
 #[test]
 fn flv_of_the_corpus_is_read_or_refused() {
     replay("flv", flv::read);
+}
+
+#[test]
+fn parameter_sets_of_the_corpus_change_a_header_once() {
+    replay("codec", codec::changed);
 }
 
 #[test]
