@@ -9,7 +9,7 @@ pub use writer::{HEADER_BYTES_MAX, header, put_header, serialise};
 
 pub use super::limits::ChunkLimits as Limits;
 
-/// A timestamp field with this value says that four bytes with the real one follow (5.3.1.3).
+/// A timestamp field with this value means that the real timestamp follows in four bytes (5.3.1.3).
 const EXTENDED: u32 = 0x00ff_ffff;
 
 #[cfg(test)]

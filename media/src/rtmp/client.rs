@@ -29,7 +29,7 @@ pub enum Event {
     /// Publishing or playing. From now on a publisher may write packets of [`super::chunk`] of its own, with the
     /// session's stream id, whole ones between those that `poll` gives.
     Ready,
-    /// The server said no. `Closed` follows.
+    /// The server refused the request. `Closed` follows.
     Rejected {
         /// Its code, such as `NetStream.Publish.BadName`; empty if it gave none.
         code: String,
@@ -47,9 +47,9 @@ pub enum Event {
     },
     /// Metadata, as in [`super::server::Event::Metadata`].
     Metadata(Bytes),
-    /// Another data message, AMF0: from an edge, what it has to say on a relay link.
+    /// Another data message, AMF0: on a relay link a message of the edge.
     Data(Bytes),
-    /// The server says that the stream is over.
+    /// The server reports that the stream is over.
     Ended,
     /// The session is over: flush, then close.
     Closed(Closed),

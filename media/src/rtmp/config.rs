@@ -25,7 +25,7 @@ pub struct ClientConfig {
     pub stream: String,
     /// Payload bytes of the chunks we write.
     pub chunk_size: u32,
-    /// The acknowledgement window the server is told, bytes.
+    /// The acknowledgement window that the server is asked to use, bytes.
     pub window_bytes: u32,
     /// What the server may send.
     pub limits: Limits,

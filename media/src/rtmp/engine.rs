@@ -1,5 +1,5 @@
 //! `rml_rtmp`'s sessions behind the guard: they are given commands that were made anew from vetted values, one
-//! unmixed message at a time, and what they say is read back into messages.
+//! unmixed message at a time, and their answers are read back into messages.
 //!
 //! Nothing that a peer sent reaches them as it came, and no media does (docs/adr/0005 explains what would happen).
 

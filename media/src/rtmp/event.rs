@@ -1,9 +1,9 @@
-//! What sessions tell their shell besides bytes to send.
+//! What sessions report to their shell in addition to the bytes to send.
 
 use super::chunk::ChunkError;
 use crate::amf0;
 
-/// Why a session is over. Nothing comes out of it afterwards; the shell flushes what it was told to send and closes.
+/// Why a session is over. Nothing comes out of it afterwards; the shell writes what is still to be sent and closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
     /// The peer closed the connection, or ended what it came for.
@@ -23,7 +23,7 @@ pub enum Closed {
     /// The handshake failed.
     #[error("handshake failed: {reason}")]
     Handshake {
-        /// What `rml_rtmp` says.
+        /// The error of `rml_rtmp`.
         reason: String,
     },
     /// The bytes are no RTMP, or too much of it.
@@ -63,7 +63,7 @@ pub enum Closed {
     /// The engine refused what the guard let through. It should not happen; the connection ends, nothing else.
     #[error("RTMP engine failed: {reason}")]
     Engine {
-        /// What `rml_rtmp` says.
+        /// The error of `rml_rtmp`.
         reason: String,
     },
 }

@@ -51,7 +51,7 @@ impl Handshake {
     }
 }
 
-// The engine holds 3 KiB of random bytes that say nothing.
+// The engine holds 3 KiB of random bytes, which would only fill the log.
 impl std::fmt::Debug for Handshake {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Handshake").field("missing", &self.missing).finish_non_exhaustive()

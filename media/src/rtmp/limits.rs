@@ -26,7 +26,7 @@ pub const AFTER_PLAY: ChunkLimits =
 /// Encoders use two to five. Each has its own buffer: this bounds their number.
 pub const CHUNK_STREAMS_MAX: usize = 16;
 
-/// What a peer's chunks have until it says otherwise (RTMP 1.0, 5.4.1).
+/// The payload bytes of a peer's chunks until it sets another size (RTMP 1.0, 5.4.1).
 pub const CHUNK_SIZE_DEFAULT: u32 = 128;
 /// A smaller Set Chunk Size is refused: the specification's "should", and one byte of payload per header is an attack.
 pub const CHUNK_SIZE_MIN: u32 = 128;
@@ -51,7 +51,7 @@ pub const STREAMS_MAX: u32 = 4;
 /// Application and stream names and queries, bytes.
 pub const NAME_BYTES_MAX: usize = 1_024;
 
-/// The acknowledgement window that publishers and viewers are told.
+/// The acknowledgement window that publishers and viewers are asked to use, bytes.
 pub const WINDOW_BYTES: u32 = 2_500_000;
 /// On relays: a warm join writes 100 MB/s, and a sender that waits for acknowledgements must not wait for a small one.
 pub const RELAY_WINDOW_BYTES: u32 = 64 * 1024 * 1024;

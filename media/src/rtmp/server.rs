@@ -25,7 +25,7 @@ pub struct Config {
     pub after_publish: Limits,
     /// Limits from an accepted play on.
     pub after_play: Limits,
-    /// The acknowledgement window the peer is told, bytes.
+    /// The acknowledgement window that the peer is asked to use, bytes.
     pub window_bytes: u32,
     /// A publisher that sends nothing for this long is closed.
     pub publisher_idle_ms: u64,
@@ -59,7 +59,7 @@ pub enum Event {
         app: String,
         /// The URL as the peer wrote it, empty if it sent none. May carry a key: not for logs.
         tc_url: String,
-        /// What the peer calls itself, empty if it did not say.
+        /// The name that the peer gave its program (`flashVer`); empty if it gave none.
         flash_ver: String,
         /// The query of the application or of the `tcUrl`.
         query: Option<String>,
@@ -97,12 +97,12 @@ pub enum Event {
         /// FLV tag body.
         body: Bytes,
     },
-    /// The viewer wants no media until it says otherwise, or wants it again. It was answered already.
+    /// The viewer paused, or goes on after a pause. It was answered already.
     Pause {
         /// True: no media from here on.
         paused: bool,
     },
-    /// A publish or play beside the accepted one was refused, in these words. The accepted one goes on.
+    /// A second publish or play on the connection was refused, with this reason. The accepted one goes on.
     SecondRefused {
         /// The sentence that the peer was sent.
         description: String,
@@ -209,7 +209,7 @@ impl Session {
     /// What to do next.
     pub fn poll(&mut self) -> Output<Event> {
         loop {
-            // What happened is told before the answers are sent: an encoder that says goodbye may not stay for them.
+            // Events come out before the answers are sent: an encoder that ends its stream may close before it has read them.
             // The end comes after them, so that the shell still sends them.
             let over = matches!(self.events.front(), None | Some(Event::Closed(_)));
             if let Some(event) = (!over).then(|| self.events.pop_front()).flatten() {

@@ -218,7 +218,7 @@ impl Transport {
         }
     }
 
-    /// Queues what an engine said, with times of our own: 0, since it read a clock.
+    /// Queues the answers of an engine with time stamp 0: the engine read a clock for its own.
     pub(super) fn send_all(&mut self, messages: &[Message]) {
         for message in messages {
             self.send(message.kind, message.stream_id, 0, &message.body);

@@ -129,7 +129,7 @@ struct Inside {
     chunk_left: usize,
 }
 
-/// Whether the peer repeats the extended timestamp in type 3 chunks, as the specification says, or leaves it out.
+/// Whether the peer repeats the extended timestamp in type 3 chunks, as the specification asks, or leaves it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     Unknown,

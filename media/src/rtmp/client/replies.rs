@@ -19,7 +19,7 @@ impl Session {
                 .map_err(|source| Closed::Command { received: transport.received(), source })?;
             return self.handle_command(&command).map(|()| None);
         }
-        // Some servers send before they say that play has started.
+        // Some servers send media before they report that play has started.
         if !matches!(self.state, State::Requested { .. } | State::Ready { .. }) {
             return Ok(None);
         }
@@ -39,7 +39,7 @@ impl Session {
                 let awaited = match self.state {
                     State::Connecting(_) => TRANSACTION_CONNECT,
                     State::Creating(_) => TRANSACTION_CREATE_STREAM,
-                    // Servers that do not know releaseStream and FCPublish say so; it does not matter.
+                    // Servers that do not know releaseStream and FCPublish answer with an error, which does not matter.
                     _ => return Ok(()),
                 };
                 if command.transaction == awaited {
@@ -48,7 +48,7 @@ impl Session {
                 Ok(())
             }
             "onStatus" => self.status(command),
-            // onBWDone, onFCPublish, _checkbw and whatever else servers like to say.
+            // onBWDone, onFCPublish, _checkbw and other commands that ask for nothing.
             _ => Ok(()),
         }
     }
@@ -97,7 +97,7 @@ impl Session {
         };
         match (&mut self.state, status.code) {
             (State::Requested { engine, stream_id }, code) if code == started => {
-                // It has nothing to say to this; it is told so that its state is what it would be without the guard.
+                // It answers nothing; it gets the message so that its state is the same as without the guard.
                 engine.status(code)?;
                 let stream_id = *stream_id;
                 self.state = State::Ready { stream_id };

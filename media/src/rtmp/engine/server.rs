@@ -42,7 +42,7 @@ impl Engine {
     pub(in crate::rtmp) fn connect(&mut self, transaction: f64, app: &str) -> Result<Outcome, Closed> {
         let object = Value::Object(vec![
             ("app".to_owned(), Value::from(app)),
-            // AMF0, whatever the peer can do besides.
+            // AMF0, even if the peer knows AMF3.
             ("objectEncoding".to_owned(), Value::Number(0.0)),
         ]);
         self.command(0, "connect", transaction, object, &[])

@@ -168,7 +168,7 @@ impl Session {
             return Ok(());
         };
         let query = query.map(str::to_owned).or_else(|| link.query.clone());
-        // The engine repeats the name in its answers: it is not told the key.
+        // The engine repeats the name in its answers, so it gets the name without the key.
         let outcome = match purpose {
             Purpose::Publish => link.engine.publish(stream_id, stream)?,
             Purpose::Play => link.engine.play(stream_id, stream)?,
@@ -181,7 +181,7 @@ impl Session {
         }
         match purpose {
             Purpose::Publish => self.events.push_back(Event::Publish { app, stream, query }),
-            // What viewers are sent is serialised once for all, for message stream 1.
+            // Media for viewers is serialised once, for message stream 1, and every viewer gets the same bytes.
             Purpose::Play if stream_id != 1 => {
                 let _ = self.reject("NetStream.Play.Failed", "one stream a connection: connect again to play another");
             }
@@ -196,7 +196,7 @@ impl Session {
         command.text(0).and_then(split_query).is_none_or(|(name, _)| name.is_empty() || name == accepted)
     }
 
-    /// The peer is done with `stream_id`, or with whatever it has if it does not say.
+    /// The peer is done with `stream_id`, or with every stream of its connection if it names none.
     fn end_stream(&mut self, stream_id: Option<u32>, by: EndedBy) -> Result<(), Closed> {
         let current = self.stream_id();
         if current == 0 || stream_id.is_some_and(|id| id != current) {
@@ -229,7 +229,7 @@ impl Session {
         }
     }
 
-    /// What Flash Media Server says besides `_result`: some encoders wait for it.
+    /// The answer that Flash Media Server sends in addition to `_result`: some encoders wait for it.
     fn notify(&mut self, name: &str, code: &str, command: &Command) {
         let stream = command.text(0).and_then(split_query).map_or("", |(stream, _)| stream);
         let status = command::status("status", code, stream);

@@ -8,7 +8,7 @@ use crate::rtmp::chunk::EXTENDED;
 /// it so. librtmp means "the same time". A delta of more than this is no delta of a live stream.
 const DELTA_AFTER_TYPE_0_MS_MAX: u32 = 3_000;
 
-/// What the last header on a chunk stream said.
+/// The fields of the last header on a chunk stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fields {
     pub(super) timestamp: u32,

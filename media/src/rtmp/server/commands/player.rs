@@ -1,4 +1,4 @@
-//! The controls of a player: pause and seek. What a live stream cannot do is refused in words.
+//! The controls of a player: pause and seek. Requests that a live stream cannot fulfil are refused with a reason.
 
 use crate::amf0::Value;
 use crate::rtmp::command::{self, Command};

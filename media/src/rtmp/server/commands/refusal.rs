@@ -34,7 +34,7 @@ impl Session {
         self.finish(Closed::Rejected { code: purpose.refusal().to_owned(), description: words.to_owned() });
     }
 
-    /// A publish or play beside an accepted one: `onStatus`, and the accepted one goes on.
+    /// A publish or play on a connection that has an accepted one: `onStatus`, and the accepted one goes on.
     pub(super) fn refuse_second(&mut self, purpose: Purpose, stream_id: u32, words: &str) {
         self.say_refused(purpose, stream_id, words);
         self.events.push_back(Event::SecondRefused { description: words.to_owned() });
