@@ -137,6 +137,6 @@ fn refused(error: &ConfigError) -> Dismissal {
 
 /// A name that a peer gave itself, fit to be shown; `None` if there is nothing to show.
 fn shown(text: &str) -> Option<String> {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(ENCODER_CHARS_MAX).collect();
+    let text: String = text.chars().filter(|c| lectern_api::text::is_showable(*c)).take(ENCODER_CHARS_MAX).collect();
     (!text.trim().is_empty()).then(|| text.trim().to_owned())
 }

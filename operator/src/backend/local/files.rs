@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use lectern_api::node_config::{Discovery, EdgeListen, IngestListen, Peer};
 use serde::Serialize;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -23,8 +24,10 @@ pub(super) struct Workdir {
 impl Workdir {
     pub(super) fn new(event: &Event, material: &Material, logs: Option<&Path>) -> Result<Self> {
         let prefix = format!("lectern-{}-", event.name);
-        // Made with mode 0700: it holds keys.
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().context("failed to make a temporary folder")?;
+        // It holds keys: for its owner alone, whatever the umask is.
+        let private = fs::Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix(&prefix).permissions(private).tempdir();
+        let folder = folder.context("failed to make a temporary folder")?;
         let logs = logs.map_or_else(|| folder.path().join("logs"), Path::to_owned);
         let made = Self { folder, logs };
         for sub in [made.path("publish-keys"), made.path("forward"), made.logs.clone()] {
@@ -122,4 +125,29 @@ pub(super) fn node_binary(told: Option<&Path>) -> Result<PathBuf> {
     places.find(|place| place.is_file()).with_context(|| {
         format!("failed to find {NAME} beside {} or on the PATH: build it (cargo build -p lectern-node) or say where it is with --node", here.display())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its folder must fail")]
+
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_run_is_for_its_owner_alone() {
+        let raw = serde_json::from_value(serde_json::json!({
+            "apiVersion": "lectern.dev/v1alpha1", "kind": "LiveEvent", "metadata": {"name": "gala"},
+            "spec": {"streams": [{"name": "a"}]},
+        }));
+        let event = crate::validate::validate(&raw.unwrap()).unwrap();
+        let material = Material {
+            seed: "seed".into(),
+            token: "token".into(),
+            publish: vec![("a".into(), "secret-key".into())],
+            forward: Vec::new(),
+        };
+        let workdir = Workdir::new(&event, &material, None).unwrap();
+        assert_eq!(fs::metadata(workdir.folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(workdir.path("publish-keys/a.0").is_file());
+    }
 }

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// Bytes of a root before it is written as hexadecimal text.
 const ROOT_BYTES: usize = 32;
 
+/// Bytes of a file with a key or a URL that are read: the longest URL that a node takes is shorter.
+const FILE_BYTES_MAX: u64 = 8 << 10;
+
 /// What the files of a run are made of.
 #[derive(Clone, Debug)]
 pub(super) struct Material {
@@ -29,7 +32,7 @@ pub(super) fn material(options: &LocalOptions, plan: &Plan) -> Result<Material> 
     let seed = keys::seed(root.as_bytes(), &plan.keys.event);
     let settings = &plan.ingest.settings;
     let streams: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
-    let given = pairs(&options.keys, "--key", "STREAM=KEY", &streams)?;
+    let given = pairs(&options.keys, "--key", "STREAM=KEY or STREAM=@FILE", &streams)?;
     for (stream, key) in &given {
         if key.len() < keys::KEY_BYTES_MIN {
             bail!("the key of {stream} has {} bytes; the fewest are {}", key.len(), keys::KEY_BYTES_MIN);
@@ -38,11 +41,12 @@ pub(super) fn material(options: &LocalOptions, plan: &Plan) -> Result<Material> 
     let mut publish = given;
     for stream in &streams {
         if !publish.iter().any(|(name, _)| name == stream) {
-            publish.push(((*stream).to_owned(), keys::stream_key(seed.as_bytes(), stream)));
+            publish
+                .push(((*stream).to_owned(), keys::publish_key(seed.as_bytes(), stream, settings.key_salt.as_deref())));
         }
     }
     let targets: Vec<&str> = settings.forward.iter().map(|forward| forward.name.as_str()).collect();
-    let forward = pairs(&options.forward, "--forward", "NAME=URL", &targets)?;
+    let forward = pairs(&options.forward, "--forward", "NAME=URL or NAME=@FILE", &targets)?;
     Ok(Material { token: keys::relay_token(seed.as_bytes()), seed, publish, forward })
 }
 
@@ -57,9 +61,20 @@ fn pairs(given: &[String], option: &str, form: &str, known: &[&str]) -> Result<V
                 if known.is_empty() { "none".into() } else { known.join(", ") }
             );
         }
-        Ok((name.to_owned(), value.to_owned()))
+        Ok((name.to_owned(), value_of(value, option)?))
     };
     given.iter().map(one).collect()
+}
+
+/// The value itself, or for `@FILE` what the file holds: every user of the machine can read the command line of a
+/// process, but not the file.
+fn value_of(value: &str, option: &str) -> Result<String> {
+    let Some(path) = value.strip_prefix('@') else { return Ok(value.to_owned()) };
+    let file = File::open(path).with_context(|| format!("{option}: failed to open {path}"))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).with_context(|| format!("{option}: failed to read {path}"))?;
+    let text = std::str::from_utf8(keys::trimmed(&bytes)).ok().filter(|text| !text.is_empty());
+    Ok(text.with_context(|| format!("{option}: {path} is empty or not text"))?.to_owned())
 }
 
 /// The root of this user: read, or made once.
@@ -123,5 +138,19 @@ mod tests {
         let error = pairs(&["hall-z=secret-value".into()], "--key", "STREAM=KEY", &["hall-a"]).unwrap_err().to_string();
         assert!(error.contains("hall-z") && error.contains("hall-a") && !error.contains("secret"), "{error}");
         assert!(pairs(&["secret-value".into()], "--key", "STREAM=KEY", &["hall-a"]).is_err());
+    }
+
+    #[test]
+    fn a_key_can_come_from_a_file_and_then_stands_in_no_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, "a-secret-key\n").unwrap();
+        let given = |value: String| pairs(&[value], "--key", "STREAM=@FILE", &["hall-a"]);
+        let read = given(format!("hall-a=@{}", path.display())).unwrap();
+        assert_eq!(read, [("hall-a".to_owned(), "a-secret-key".to_owned())]);
+        let missing = given("hall-a=@/nowhere/key".into()).unwrap_err();
+        assert!(format!("{missing:#}").contains("/nowhere/key"), "{missing:#}");
+        fs::write(&path, "\n").unwrap();
+        assert!(given(format!("hall-a=@{}", path.display())).is_err(), "an empty key is none");
     }
 }
