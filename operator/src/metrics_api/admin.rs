@@ -59,7 +59,7 @@ fn text(outcome: &Outcome) -> String {
     gauge("lectern_metrics_api_round_duration_seconds", "How long the last round took.", took.as_secs_f64());
     gauge(
         "lectern_metrics_api_imputed_edges",
-        "Edges that were silent in the last round and had to be guessed.",
+        "Edges that did not answer in the last round and whose viewers were estimated.",
         *imputed as f64,
     );
     text

@@ -3,19 +3,22 @@
 //! Certificate, authorities and names are read anew at each connection; when the authorities change, connections that
 //! were made under the old ones end.
 
+mod room;
+
 use super::rounds::Outcome;
 use super::routes::{self, Known, Peer};
 use http_body_util::BodyExt as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use room::{Room, Seat, Stage};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,8 +27,6 @@ use tokio_util::task::TaskTracker;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Longest wait for the head of a request; idle connections end after it, too, and API servers connect again.
 const HEAD: Duration = Duration::from_secs(90);
-/// Connections at a time: API servers keep a handful each, kubelets probe one after the other.
-const CONNECTIONS_MAX: usize = 512;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 /// Largest head of a request in bytes.
@@ -63,10 +64,9 @@ pub struct Facts {
 
 /// Serves until `stop`, then lets requests under way finish.
 pub async fn serve(listener: TcpListener, facts: Facts, stop: CancellationToken) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Arc::new(Room::default());
     let connections = TaskTracker::new();
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
@@ -74,10 +74,8 @@ pub async fn serve(listener: TcpListener, facts: Facts, stop: CancellationToken)
         match accepted {
             Ok((tcp, _)) => {
                 let (facts, stop) = (facts.clone(), stop.clone());
-                connections.spawn(async move {
-                    connection(tcp, facts, stop).await;
-                    drop(permit);
-                });
+                let seat = room.enter();
+                connections.spawn(connection(tcp, seat, facts, stop));
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
@@ -89,10 +87,14 @@ pub async fn serve(listener: TcpListener, facts: Facts, stop: CancellationToken)
     let _ = tokio::time::timeout(FINISH, connections.wait()).await;
 }
 
-async fn connection(tcp: TcpStream, facts: Facts, stop: CancellationToken) {
+async fn connection(tcp: TcpStream, seat: Seat, facts: Facts, stop: CancellationToken) {
     let Some(serving) = facts.serving.borrow().clone() else { return };
     let _ = tcp.set_nodelay(true);
-    let accepted = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(Arc::clone(&serving.tls)).accept(tcp)).await;
+    let handshake = TlsAcceptor::from(Arc::clone(&serving.tls)).accept(tcp);
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(HANDSHAKE, handshake) => accepted,
+        () = seat.evicted() => return,
+    };
     let tls = match accepted {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => {
@@ -102,9 +104,16 @@ async fn connection(tcp: TcpStream, facts: Facts, stop: CancellationToken) {
         Err(_) => return,
     };
     let peer = peer(tls.get_ref().1.peer_certificates());
+    seat.advance(match &peer {
+        Peer::Anonymous => Stage::Anonymous,
+        Peer::Certified(_) => Stage::Certified,
+    });
     let outdated = serving.outdated.clone();
+    let used = Arc::new(seat);
+    let seat = Arc::clone(&used);
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (facts, serving, peer) = (facts.clone(), serving.clone(), peer.clone());
+        used.touch();
         async move {
             let (head, body) = request.into_parts();
             let _ = http_body_util::Limited::new(body, BODY_BYTES_MAX).collect().await;
@@ -123,6 +132,8 @@ async fn connection(tcp: TcpStream, facts: Facts, stop: CancellationToken) {
     let mut served = std::pin::pin!(served);
     tokio::select! {
         _ = served.as_mut() => return,
+        // It was idle longest: there is nothing to finish.
+        () = seat.evicted() => return,
         () = stop.cancelled() => {}
         () = outdated.cancelled() => {}
     }
