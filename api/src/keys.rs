@@ -29,6 +29,27 @@ pub fn stream_key(seed: &[u8], stream: &str) -> String {
     key
 }
 
+/// The generated publish key of `stream` in one generation of the event's keys: `salt` names the event's uid and the
+/// generation ([`salt`]). Another generation, or another event of the same name, has other keys.
+#[must_use]
+pub fn salted_stream_key(seed: &[u8], stream: &str, salt: &str) -> String {
+    let mut key = derive(seed, &format!("key/{stream}/{salt}"));
+    key.truncate(32);
+    key
+}
+
+/// The publish key of `stream`: of a generation where there is a `salt`, else the one that goes by the event's name alone.
+#[must_use]
+pub fn publish_key(seed: &[u8], stream: &str, salt: Option<&str>) -> String {
+    salt.map_or_else(|| stream_key(seed, stream), |salt| salted_stream_key(seed, stream, salt))
+}
+
+/// What the keys of `generation` are derived with, for the event with this uid.
+#[must_use]
+pub fn salt(uid: &str, generation: u32) -> String {
+    format!("{uid}/{generation}")
+}
+
 /// What a node may tell of a secret it has loaded: enough to see that it is another one, nothing about its content.
 #[must_use]
 pub fn fingerprint(secret: &[u8]) -> String {
@@ -73,6 +94,17 @@ mod tests {
         assert_ne!(seed, super::seed(b"root", "default/galb"));
         assert_ne!(relay_token(seed.as_bytes()), stream_key(seed.as_bytes(), "hall-a"));
         assert_eq!(stream_key(seed.as_bytes(), "hall-a").len(), 32);
+    }
+
+    #[test]
+    fn a_generation_has_keys_of_its_own_and_no_generation_keeps_the_old_ones() {
+        let key = |salt: Option<&str>| publish_key(b"seed", "hall-a", salt);
+        assert_eq!(key(None), stream_key(b"seed", "hall-a"), "an event without a generation keeps its keys");
+        let (first, second, other) = (salt("uid-1", 1), salt("uid-1", 2), salt("uid-2", 1));
+        let keys = [key(None), key(Some(&first)), key(Some(&second)), key(Some(&other))];
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), 4, "{keys:?}");
+        assert!(keys.iter().all(|key| key.len() == 32));
     }
 
     #[test]

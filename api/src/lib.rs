@@ -11,3 +11,4 @@ pub mod node_config;
 pub mod node_status;
 pub mod ports;
 pub mod quantity;
+pub mod text;

@@ -29,7 +29,7 @@ pub const FORWARDS_MAX: u32 = 16;
 /// Most edges of one event.
 pub const EDGES_MAX: u32 = 1_000;
 
-/// What an event is: which sessions, when, how many edges, and who may reach them.
+/// The wanted state of an event: its streams, its schedule, its edges, and how they are reached.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "lectern.dev",
@@ -41,7 +41,7 @@ pub const EDGES_MAX: u32 = 1_000;
     namespaced,
     status = "LiveEventStatus",
     derive = "PartialEq",
-    doc = "A live event: encoders push RTMP to one ingest, viewers watch HLS, HTTP-FLV or RTMP on edges that follow the audience.",
+    doc = "A live event: encoders push RTMP to one ingest, viewers watch HLS, HTTP-FLV or RTMP on edges whose number follows the number of viewers.",
     label("app.kubernetes.io/part-of", "lectern"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Live", type_ = "string", json_path = ".status.live"),
@@ -66,13 +66,13 @@ pub const EDGES_MAX: u32 = 1_000;
         .message("schedule[].min must not exceed edges.max: raise edges.max or lower the window's min")
 )]
 pub struct LiveEventSpec {
-    /// The sessions that may be live at the same time, 1 to 64. A stream that is not live costs nothing; adding or
-    /// removing one does not touch those that are live.
+    /// The streams of the event, 1 to 64; all of them may be live at the same time. A stream that is not live costs
+    /// nothing. Adding or removing a stream does not affect the others.
     #[schemars(length(min = 1, max = STREAMS_MAX))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub streams: Vec<Stream>,
 
-    /// When an audience is expected: capacity is there before people are. Outside of all windows edges.min holds.
+    /// When an audience is expected: the edges are started before viewers arrive. Outside of all windows edges.min applies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = WINDOWS_MAX))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -82,7 +82,7 @@ pub struct LiveEventSpec {
     #[serde(default)]
     pub ingest: IngestSpec,
 
-    /// Where people watch: between min and max edges, as many as the audience needs.
+    /// The edges that viewers connect to: between min and max of them, as many as the audience needs.
     #[serde(default)]
     pub edges: EdgesSpec,
 
@@ -90,7 +90,7 @@ pub struct LiveEventSpec {
     #[serde(default)]
     pub hls: HlsSpec,
 
-    /// What is served besides HLS, and to which web pages.
+    /// Protocols besides HLS, and the web pages that may play.
     #[serde(default)]
     pub playback: PlaybackSpec,
 
@@ -116,7 +116,7 @@ pub struct Stream {
     ))]
     pub name: String,
 
-    /// What people call it, e.g. "Hall A". Shown, never interpreted.
+    /// Display name, e.g. "Hall A". Lectern does not interpret it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub title: Option<String>,
@@ -127,10 +127,17 @@ pub struct Stream {
 #[serde(rename_all = "camelCase")]
 pub struct IngestSpec {
     /// Your own publish keys, in a Secret of this namespace. Data key STREAM, or STREAM.anything for several: each
-    /// value is an accepted key of that stream. Keys can be changed at any time; a live publisher stays. Without it
-    /// the operator makes a key for each stream: kubectl get secret EVENT-STREAM-key.
+    /// value is an accepted key of that stream. Keys can be changed at any time. Without it the operator generates a
+    /// key for each stream: kubectl get secret EVENT-STREAM-key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish_keys_secret_ref: Option<SecretRef>,
+
+    /// Generation of the generated keys. Setting it, or raising it, replaces the generated key of every stream without a
+    /// restart; the Secrets are then called EVENT-STREAM-key-GENERATION. With a generation, keys also depend on this very
+    /// object: a later event of the same name has other keys. Without it keys go by namespace and name alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub key_generation: Option<u32>,
 
     /// How encoders reach the ingest (RTMP, port 1935). Default: type LoadBalancer.
     #[serde(default = "load_balancer")]
@@ -160,26 +167,27 @@ pub enum UpdatePolicy {
     Immediate,
 }
 
-/// Where people watch: between min and max edges, as many as the audience needs.
+/// The edges that viewers connect to: between min and max of them, as many as the audience needs.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.min <= self.max").message("edges.min must not exceed edges.max: raise max or lower min"),
     validation = Rule::new("duration(self.drain) >= duration('5s') && duration(self.drain) <= duration('1h')")
-        .message("edges.drain must be 5s to 1h: it is how long an edge goes on serving after it was told to end")
+        .message("edges.drain must be 5s to 1h: it is how long an edge keeps serving after its pod was deleted")
 )]
 pub struct EdgesSpec {
-    /// Fewest edges, also when nobody watches. Two survive the loss of one.
+    /// Smallest number of edges, even without viewers. With two, playback survives the loss of one.
     #[serde(default = "default_min")]
     #[schemars(range(min = 1, max = EDGES_MAX))]
     pub min: u32,
 
-    /// Most edges: what you are willing to pay for. At this number newcomers are refused once all are full.
+    /// Largest number of edges: a limit on cost. When that many edges are full, new viewers are refused.
     #[serde(default = "default_max")]
     #[schemars(range(min = 1, max = EDGES_MAX))]
     pub max: u32,
 
-    /// How many viewers one edge carries. At this number an edge refuses newcomers; those who watch go on watching.
+    /// How many viewers one edge carries. An edge that has as many refuses new viewers; existing viewers are not
+    /// affected.
     #[serde(default = "default_viewers")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub viewers_per_edge: u32,
@@ -189,14 +197,14 @@ pub struct EdgesSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress_bits_per_second_per_edge: Option<Quantity>,
 
-    /// How full the autoscaler wants edges to be, in per cent of what they carry. The rest is room for the minute in
-    /// which new edges start.
+    /// Target utilisation of an edge, in per cent of what it carries. The rest is room for the viewers who arrive in the
+    /// minute in which new edges start.
     #[serde(default = "default_target")]
     #[schemars(range(min = 10, max = 95))]
     pub target_utilization_percent: u32,
 
-    /// How long an edge goes on serving after it was told to end. Viewers of HLS move on by themselves within it; RTMP
-    /// and HTTP-FLV viewers are let go one by one.
+    /// How long an edge keeps serving after its pod was deleted. HLS players move to other edges within that time; RTMP
+    /// and HTTP-FLV viewers are disconnected one by one.
     #[serde(default = "default_drain")]
     pub drain: Duration,
 
@@ -234,11 +242,11 @@ pub struct EdgesExpose {
     validation = Rule::new("self.window >= 4 && self.window <= 60")
         .message("hls.window must be 4 to 60 segments: players start three segments before the end of the list"),
     validation = Rule::new("duration(self.endAfter) >= duration('10s') && duration(self.endAfter) <= duration('1h')")
-        .message("hls.endAfter must be 10s to 1h: shorter would end the session for everybody when an encoder reconnects")
+        .message("hls.endAfter must be 10s to 1h: a shorter time would end the session for all viewers when an encoder reconnects")
 )]
 pub struct HlsSpec {
-    /// Wanted length of a segment. Segments are cut at key frames: set the encoder's key frame interval to it. Viewers
-    /// are about three segments behind.
+    /// Target length of a segment. Segments are cut at key frames: set the key frame interval of the encoder to the same
+    /// value. Viewers are about three segments behind live.
     #[serde(default = "default_segment")]
     pub segment: Duration,
 
@@ -246,20 +254,21 @@ pub struct HlsSpec {
     #[serde(default = "default_window")]
     pub window: u32,
 
-    /// How long after the encoder went the session counts as over (EXT-X-ENDLIST). Until then players wait for it.
+    /// How long to wait for a disconnected encoder to return before the session ends (EXT-X-ENDLIST). Until then players
+    /// keep polling.
     #[serde(default = "default_end_after")]
     pub end_after: Duration,
 }
 
-/// What is served besides HLS, and to which web pages.
+/// Protocols besides HLS, and the web pages that may play.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.allowedOrigins.all(o, o == '*' || o.matches('^https?://[^/ ]+$'))").message(
     "playback.allowedOrigins are '*' or scheme://host[:port] without a path, e.g. https://lectures.example.org"
 ))]
 pub struct PlaybackSpec {
-    /// Served besides HLS: HTTPFLV (http://EDGE/live/STREAM.flv), RTMP (rtmp://EDGE/live/STREAM). Both are a second or
-    /// two behind instead of six. Empty: HLS only.
+    /// Protocols besides HLS: HTTPFLV (http://EDGE/live/STREAM.flv) and RTMP (rtmp://EDGE/live/STREAM). Both are one or
+    /// two seconds behind live instead of six. Empty: HLS only.
     #[serde(default = "default_protocols")]
     #[schemars(length(max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -300,7 +309,7 @@ pub struct Forward {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
-    /// Its name. It may appear later: what is missing is reported and heals by itself.
+    /// Name of the Secret. It may be created later: until then the condition Accepted reports it as missing.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
@@ -346,6 +355,7 @@ impl Default for IngestSpec {
     fn default() -> Self {
         Self {
             publish_keys_secret_ref: None,
+            key_generation: None,
             expose: load_balancer(),
             update_policy: UpdatePolicy::default(),
             scheduling: Scheduling::default(),

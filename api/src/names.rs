@@ -117,6 +117,14 @@ impl EventName {
     pub fn stream_key(&self, stream: &StreamName) -> String {
         format!("{self}-{stream}-key")
     }
+
+    /// The same Secret of one generation of keys. Each generation has one of its own, since the operator creates Secrets
+    /// and never changes one.
+    #[must_use]
+    pub fn publish_key(&self, stream: &StreamName, generation: Option<u32>) -> String {
+        let name = self.stream_key(stream);
+        generation.map_or_else(|| name.clone(), |generation| format!("{name}-{generation}"))
+    }
 }
 
 impl StreamName {

@@ -29,6 +29,10 @@ pub struct IngestConfig {
     pub discovery: Discovery,
     /// File with the event's seed (32 bytes as hexadecimal text): relay token and generated stream keys come from it.
     pub seed_file: String,
+    /// What generated publish keys are derived with beside the seed: the event's uid and its key generation. Without it
+    /// they go by the seed alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_salt: Option<String>,
     /// Folder with publish keys of the user's Secret (`STREAM` or `STREAM.anything`). When set, generated keys are not
     /// accepted; the folder may be missing or empty for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -191,7 +191,7 @@ impl Ingest {
         let names = config.streams.iter().map(|s| s.name.as_str());
         let keys = match &config.publish_keys_dir {
             Some(folder) => PublishKeys::from_files(keys::read_folder(Path::new(folder)), names),
-            None => PublishKeys::generated(&self.seed, names),
+            None => PublishKeys::generated(&self.seed, config.key_salt.as_deref(), names),
         };
         if **self.keys.load() != keys {
             tracing::info!(streams = keys.counts().len(), problems = ?keys.problems(), "publish keys loaded");

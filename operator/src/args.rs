@@ -18,12 +18,12 @@ pub struct Args {
 pub enum Command {
     /// Run the events of a Kubernetes cluster: what the chart starts.
     Operator(Box<crate::backend::cluster::OperatorOptions>),
-    /// Count who watches, and tell autoscalers and the operator: what the chart starts.
+    /// Count viewers, for autoscalers and for the operator: what the chart starts.
     MetricsApi(crate::metrics_api::MetricsApiOptions),
     /// Run an event on this machine: ingest and edges as child processes.
     ///
-    /// Ctrl-C ends it: at once where nobody watches, else when the viewers have gone, within edges.drain; until then it
-    /// shows how many are left. A second one does not wait for them (exit status 130).
+    /// Ctrl-C ends it: at once if there are no viewers, otherwise when the last viewer has left, at the latest after
+    /// edges.drain; until then it shows how many viewers are left. A second Ctrl-C ends it at once (exit status 130).
     Local(LocalOptions),
     /// Show what would run for an event, and why.
     Plan(PlanOptions),
@@ -39,29 +39,30 @@ pub struct LocalOptions {
     /// The event: a LiveEvent as YAML or JSON; - reads standard input.
     #[arg(short = 'f', long = "file", value_name = "EVENT.yaml", env = "LECTERN_FILE")]
     pub file: PathBuf,
-    /// Where people watch (HLS and HTTP-FLV): connections are spread over all ready edges.
+    /// Address for viewers (HLS and HTTP-FLV). Connections are spread over all ready edges.
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_HTTP", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
-    /// Where encoders publish.
+    /// Address for encoders (RTMP).
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_RTMP", default_value = "127.0.0.1:1935")]
     pub rtmp: SocketAddr,
-    /// Where the event with its status is read, as from a Kubernetes API server.
+    /// Address of the read-only API that serves the event and its status, as a Kubernetes API server would.
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_API", default_value = "127.0.0.1:8090")]
     pub api: SocketAddr,
-    /// A publish key of at least 8 bytes; may be given once per stream. Streams without one get a key that stays the same
-    /// on this machine.
+    /// A publish key of at least 8 bytes; may be given once per stream. With @FILE the key is read from that file, so
+    /// that it does not appear in the list of processes. Streams without a key get one that stays the same on this
+    /// machine.
     #[arg(
         long = "key",
-        value_name = "STREAM=KEY",
+        value_name = "STREAM=KEY|@FILE",
         env = "LECTERN_KEYS",
         hide_env_values = true,
         value_delimiter = ','
     )]
     pub keys: Vec<String>,
-    /// The RTMP URL of an entry of spec.forward; may be given once per entry.
-    #[arg(long = "forward", value_name = "NAME=URL", env = "LECTERN_FORWARD", hide_env_values = true)]
+    /// The RTMP URL of an entry of spec.forward, or @FILE to read it from a file; may be given once per entry.
+    #[arg(long = "forward", value_name = "NAME=URL|@FILE", env = "LECTERN_FORWARD", hide_env_values = true)]
     pub forward: Vec<String>,
-    /// How long an audience must have been smaller before edges go. In a cluster it is five minutes.
+    /// How long the audience must have been smaller before edges are removed. In a cluster it is five minutes.
     #[arg(
         long = "scale-down-after",
         value_name = "DURATION",
@@ -70,13 +71,13 @@ pub struct LocalOptions {
         value_parser = seconds
     )]
     pub scale_down_after_s: u32,
-    /// What is printed: text for people, json for scripts (one object a line).
+    /// Format of the output: text for people, json for scripts (one object per line).
     #[arg(long, value_enum, env = "LECTERN_OUTPUT", default_value = "text")]
     pub output: Output,
     /// The node binary. Default: lectern-node beside this program, else on the PATH.
     #[arg(long, value_name = "FILE", env = "LECTERN_NODE")]
     pub node: Option<PathBuf>,
-    /// Folder that keeps the secret from which keys are made. Default: lectern in $XDG_STATE_HOME, else in
+    /// Folder of the secret that generated keys are derived from. Default: lectern in $XDG_STATE_HOME, else in
     /// ~/.local/state.
     #[arg(long, value_name = "FOLDER", env = "LECTERN_STATE")]
     pub state: Option<PathBuf>,
@@ -94,8 +95,8 @@ pub struct PlanOptions {
     /// The moment to plan for, e.g. 2026-12-01T08:55:00+08:00. Default: now.
     #[arg(long, value_name = "TIME", env = "LECTERN_AT")]
     pub at: Option<jiff::Timestamp>,
-    /// Print the Kubernetes objects instead, as YAML. What is secret is left out, and so is the owner, which only a
-    /// cluster knows.
+    /// Print the Kubernetes objects instead, as YAML. Secret values are left out, and so is the owner reference, which
+    /// only a cluster knows.
     #[arg(long, env = "LECTERN_OBJECTS")]
     pub objects: bool,
 }

@@ -23,7 +23,7 @@ pub struct CheckOptions {
     /// The Lease of the operator that leads.
     #[arg(long, value_name = "NAME", env = "LECTERN_LEASE", default_value = "lectern-operator")]
     pub lease: String,
-    /// A namespace in which events may be made; nothing is made there.
+    /// A namespace in which events may be created; the check creates none (dry run).
     #[arg(long, value_name = "NAMESPACE", env = "LECTERN_TRIAL_NAMESPACE", default_value = "lectern-system")]
     pub trial_namespace: String,
     /// The metrics APIs that must be available, such as v1beta2.custom.metrics.k8s.io. Default: none.
@@ -39,21 +39,21 @@ pub fn main(options: &CheckOptions) -> Result<()> {
     // Two of its kind in the tree would make the first connection panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let bad = runtime.context("failed to start")?.block_on(ask_all(options))?;
+    let (bad, all) = runtime.context("failed to start the runtime")?.block_on(ask_all(options))?;
     if bad > 0 {
-        bail!("{bad} of the answers is not good: see above");
+        bail!("{bad} of {all} checks failed; see above");
     }
     println!("Everything is in order.");
     Ok(())
 }
 
-/// How many answers were not good.
-async fn ask_all(options: &CheckOptions) -> Result<usize> {
+/// How many checks failed, and how many there are.
+async fn ask_all(options: &CheckOptions) -> Result<(usize, usize)> {
     let client =
         Client::try_default().await.context("failed to find an API server (KUBECONFIG, or run it in a pod)")?;
-    let mut bad = 0;
-    for question in questions(options) {
-        let answer = match ask(&client, &question).await {
+    let (mut bad, questions) = (0, questions(options));
+    for question in &questions {
+        let answer = match ask(&client, question).await {
             Ok(object) => (question.judge)(&object, Timestamp::now()),
             Err(error) => Err(format!("{error:#}")),
         };
@@ -65,7 +65,7 @@ async fn ask_all(options: &CheckOptions) -> Result<usize> {
             }
         }
     }
-    Ok(bad)
+    Ok((bad, questions.len()))
 }
 
 /// Something to ask the API server, and how to read the answer.
@@ -134,13 +134,13 @@ async fn ask(client: &Client, question: &Question) -> Result<Value> {
 fn leads(lease: &Value, now: Timestamp) -> Result<String, String> {
     let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str).unwrap_or_default();
     if holder.is_empty() {
-        return Err("nobody holds the Lease".into());
+        return Err("no replica holds the Lease".into());
     }
     let renewed = lease.pointer("/spec/renewTime").and_then(Value::as_str).unwrap_or_default();
     let renewed: Timestamp = renewed.parse().map_err(|_| format!("{holder} never renewed the Lease"))?;
     let age = now.duration_since(renewed);
     if age > LEASE_AGE_MAX {
-        return Err(format!("{holder} renewed the Lease {} s ago for the last time", age.as_secs()));
+        return Err(format!("{holder} last renewed the Lease {} s ago", age.as_secs()));
     }
     Ok(format!("{holder} leads"))
 }
@@ -167,9 +167,9 @@ mod tests {
         assert_eq!(leads(&lease("one", "2026-12-01T09:00:29.5Z"), now), Ok("one leads".into()));
         for (lease, said) in [
             (lease("one", "2026-12-01T08:59:00Z"), "90 s ago"),
-            (lease("", "2026-12-01T09:00:29Z"), "nobody holds"),
+            (lease("", "2026-12-01T09:00:29Z"), "no replica holds"),
             (json!({"spec": {"holderIdentity": "one"}}), "never renewed"),
-            (json!({}), "nobody holds"),
+            (json!({}), "no replica holds"),
         ] {
             let problem = leads(&lease, now).expect_err("is not held");
             assert!(problem.contains(said), "{problem}");

@@ -18,7 +18,7 @@ pub use observed::{Audience, Autoscaler, EdgeSeen, EdgesSeen, Images, IngestSeen
 pub use settings::{EdgePlace, EdgeSettings, IngestPlace, IngestSettings};
 
 use crate::scaling::{self, Kind, Load, Memory};
-use crate::validate::{Bounds, Event};
+use crate::validate::{Bounds, Event, KeyGeneration};
 use jiff::Timestamp;
 use lectern_api::live_event::UpdatePolicy;
 use lectern_api::names::{SecretName, StreamName};
@@ -127,6 +127,8 @@ pub struct Keys {
     pub event: String,
     /// Streams that have a generated key; empty when the user brings their own.
     pub generated: Vec<StreamName>,
+    /// The generation of those keys.
+    pub generation: Option<KeyGeneration>,
     /// The user's own keys.
     pub publish: Option<SecretName>,
     /// The URLs to forward to.
@@ -224,7 +226,13 @@ fn keys(event: &Event) -> Keys {
     let own = event.ingest.publish_keys.clone();
     let generated =
         if own.is_some() { Vec::new() } else { event.streams.iter().map(|stream| stream.name.clone()).collect() };
-    Keys { event: event.id(), generated, publish: own, forward: event.forward_secret.clone() }
+    Keys {
+        event: event.id(),
+        generated,
+        generation: event.ingest.key_generation.clone(),
+        publish: own,
+        forward: event.forward_secret.clone(),
+    }
 }
 
 /// While the event is not idle its nodes keep the image that they run.

@@ -11,25 +11,25 @@ pub struct ServiceOptions {
     /// The namespace that Lectern is installed in: Lease, root Secret and the Secret with the serving certificate are there.
     #[arg(long, value_name = "NAMESPACE", env = "LECTERN_NAMESPACE", default_value = "lectern-system")]
     pub namespace: String,
-    /// Who this replica is: in logs, as holder of the Lease, as reporter of Events. Default: the host's name.
+    /// Name of this replica in logs, as holder of the Lease and as reporter of Events. Default: the name of the host.
     #[arg(long, value_name = "NAME", env = "LECTERN_POD_NAME")]
     pub pod_name: Option<String>,
     /// Namespaces whose events are served. Default: all.
     #[arg(long, value_name = "NAMESPACE", env = "LECTERN_WATCH_NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
-    /// Where /healthz, /readyz and /metrics are read.
+    /// Address of /healthz, /readyz and /metrics.
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_LISTEN_ADMIN", default_value = "0.0.0.0:9090")]
     pub listen_admin: SocketAddr,
-    /// Who scales edges: says which APIServices are Lectern's.
+    /// What scales the edges, and so which APIServices Lectern owns.
     #[arg(long, value_enum, env = "LECTERN_METRICS_BACKEND", default_value = "apiservice")]
     pub metrics_backend: Backend,
-    /// The Service of metrics-api, which tells who watches: the name in its certificate.
+    /// The Service of metrics-api. Its name is the name in the certificate.
     #[arg(long, value_name = "NAME", env = "LECTERN_METRICS_SERVICE", default_value = "lectern-metrics")]
     pub metrics_service: String,
-    /// The Secret with that certificate, made and renewed by metrics-api.
+    /// The Secret with that certificate, which metrics-api creates and renews.
     #[arg(long, value_name = "NAME", env = "LECTERN_METRICS_TLS_SECRET", default_value = "lectern-metrics-tls")]
     pub metrics_tls_secret: String,
-    /// How logs are written.
+    /// Format and level of logs.
     #[command(flatten)]
     pub logs: Logs,
 }

@@ -68,7 +68,7 @@ fn write_ingest(text: &mut String, plan: &Plan) -> std::fmt::Result {
     writeln!(text, "         streams {}", names.join(", "))?;
     writeln!(
         text,
-        "         segments of {} ms, {} in the list, over {} s after the encoder went",
+        "         {} ms segments, playlist of {}, session ends {} s after the encoder disconnects",
         hls.segment_ms,
         hls.window,
         hls.end_after_ms / 1_000
@@ -88,7 +88,7 @@ fn write_edges(text: &mut String, event: &Event, plan: &Plan) -> std::fmt::Resul
         Because::Min => "edges.min".into(),
         Because::Window(name) => format!("window {name}"),
         Because::Burst => "a burst".into(),
-        Because::Max => "edges.max, though more is asked for".into(),
+        Because::Max => "edges.max, although more edges are asked for".into(),
     };
     writeln!(
         text,
@@ -99,7 +99,7 @@ fn write_edges(text: &mut String, event: &Event, plan: &Plan) -> std::fmt::Resul
         ports(&plan.edges.ports)
     )?;
     let target = u64::from(settings.viewers_per_edge) * u64::from(settings.target_percent) / 100;
-    write!(text, "         {} viewers each, another edge above {target}", settings.viewers_per_edge)?;
+    write!(text, "         {} viewers each, one more edge above {target}", settings.viewers_per_edge)?;
     if let Some(egress) = settings.egress_bits_per_second {
         write!(text, ", {egress} bit/s each")?;
     }
@@ -116,7 +116,7 @@ fn write_keys(text: &mut String, plan: &Plan) -> std::fmt::Result {
         Some(secret) => writeln!(text, "keys     your own, in Secret {secret}")?,
         None => {
             let names: Vec<String> = plan.keys.generated.iter().map(ToString::to_string).collect();
-            writeln!(text, "keys     made for {}", names.join(", "))?;
+            writeln!(text, "keys     generated for {}", names.join(", "))?;
         }
     }
     plan.keys.forward.as_ref().map_or(Ok(()), |secret| writeln!(text, "         URLs to forward to in Secret {secret}"))
@@ -129,7 +129,7 @@ fn write_steps(text: &mut String, event: &Event, now: Timestamp) -> std::fmt::Re
     let mut at = now;
     for index in 0..STEPS_LISTED {
         let Some(step) = schedule::outlook(&event.schedule, &event.edges.bounds(), at).step else {
-            return if index == 0 { writeln!(text, "schedule changes nothing more") } else { Ok(()) };
+            return if index == 0 { writeln!(text, "schedule has no further windows") } else { Ok(()) };
         };
         let lead = if index == 0 { "schedule" } else { "        " };
         writeln!(text, "{lead} {} at least {} edges ({})", step.at, step.min, step.window)?;

@@ -8,13 +8,13 @@ mod schedule;
 
 pub use schedule::{Recurrence, When, Window};
 
-use lectern_api::labels;
 use lectern_api::live_event::{
     EDGES_MAX, EdgesExpose, EdgesSpec, Expose, ExposeType, FORWARDS_MAX, LiveEvent, Protocol, Resources, STREAMS_MAX,
     Scheduling, SecretRef, UpdatePolicy, WINDOWS_MAX,
 };
 use lectern_api::names::{EventName, SecretName, StreamName};
 use lectern_api::node_config::{ForwardConfig, HlsConfig, PlaybackConfig};
+use lectern_api::{keys, labels};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -79,11 +79,22 @@ pub struct Stream {
     pub title: Option<String>,
 }
 
+/// A generation of generated publish keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyGeneration {
+    /// Its number.
+    pub number: u32,
+    /// What its keys are derived with ([`lectern_api::keys::salt`]).
+    pub salt: String,
+}
+
 /// The ingest as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ingest {
     /// The user's own keys.
     pub publish_keys: Option<SecretName>,
+    /// Which generation of generated keys is in force. None: keys go by the event's name alone.
+    pub key_generation: Option<KeyGeneration>,
     /// How it is reached.
     pub expose: Expose,
     /// When it may be restarted.
@@ -150,6 +161,11 @@ pub fn validate(raw: &LiveEvent) -> Result<Event, Vec<Problem>> {
             "spec.ingest.publishKeysSecretRef",
             &mut problems,
         ),
+        key_generation: spec.ingest.key_generation.map(|number| KeyGeneration {
+            number,
+            // An event that no API server has (lectern local) has no uid.
+            salt: keys::salt(raw.metadata.uid.as_deref().unwrap_or_default(), number),
+        }),
         expose: spec.ingest.expose.clone(),
         update: spec.ingest.update_policy,
         scheduling: spec.ingest.scheduling.clone(),

@@ -78,6 +78,7 @@ impl Fleet {
             forward: Vec::new(),
             discovery: Discovery::File { path: self.peers.to_string_lossy().into_owned() },
             seed_file: self.path("seed"),
+            key_salt: None,
             publish_keys_dir: None,
             forward_dir: None,
             forward_policy: None,

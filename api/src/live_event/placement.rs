@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
         .message("externalTrafficPolicy and nodePort need type NodePort or LoadBalancer")
 )]
 pub struct Expose {
-    /// ClusterIP: inside the cluster only (put an Ingress or Gateway in front yourself). NodePort: a port on every
+    /// ClusterIP: inside the cluster only (put an Ingress or a Gateway in front). NodePort: a port on every
     /// node. LoadBalancer: an address of its own from the cloud or from MetalLB.
     #[serde(rename = "type")]
     pub kind: ExposeType,
@@ -30,12 +30,13 @@ pub struct Expose {
     #[schemars(length(min = 1, max = 253))]
     pub load_balancer_class: Option<String>,
 
-    /// Who may connect, as CIDR ranges. Empty: everybody.
+    /// Networks that may connect, as CIDR ranges. Empty: every address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 50)))]
     pub load_balancer_source_ranges: Vec<String>,
 
-    /// Local keeps the viewer's address and saves a hop, but only nodes with a pod answer. Default: Cluster.
+    /// Local keeps the client's address and saves a hop, but only nodes with a pod answer. Default: Local for the
+    /// ingest with type LoadBalancer, so that limits per address count encoders and not nodes; otherwise Cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_traffic_policy: Option<TrafficPolicy>,
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("duration(self.prewarm) <= duration('6h')").message("schedule[].prewarm must be at most 6h")
 )]
 pub struct ScheduleWindow {
-    /// What you call it; unique in the event. Status and Kubernetes Events use it.
+    /// Name of the window, unique in the event. Status and Kubernetes Events use it.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
 
@@ -27,15 +27,15 @@ pub struct ScheduleWindow {
     #[schemars(schema_with = "date_time")]
     pub start: String,
 
-    /// When it is over, with offset. Afterwards the number of edges follows the audience down again.
+    /// When the session ends, with offset. Afterwards edges are removed as viewers leave.
     #[schemars(schema_with = "date_time")]
     pub end: String,
 
-    /// How long before the start the edges are there.
+    /// How long before the start the edges are started.
     #[serde(default = "default_prewarm")]
     pub prewarm: Duration,
 
-    /// Fewest edges in this time. About: expected viewers / (viewersPerEdge × targetUtilizationPercent).
+    /// Smallest number of edges in this window. About: expected viewers / (viewersPerEdge × targetUtilizationPercent).
     #[schemars(range(min = 1, max = 1000))]
     pub min: u32,
 

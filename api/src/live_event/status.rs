@@ -6,14 +6,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is known about the event. `kubectl describe` shows the conditions: each says what is wrong and what to do.
+/// The observed state of the event. Each condition states what is wrong and what to do; `kubectl describe` shows them.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveEventStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// A word for the list: Pending (not everything is up), Waiting (for an encoder), Live, Draining (being deleted),
+    /// Summary in one word: Pending (not everything is up), Waiting (for an encoder), Live, Draining (being deleted),
     /// Failed (not accepted). Derived from the conditions; scripts should read those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
@@ -28,10 +28,10 @@ pub struct LiveEventStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub streams: Vec<StreamStatus>,
-    /// Where encoders publish.
+    /// The ingest, to which encoders publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest: Option<IngestStatus>,
-    /// Where people watch.
+    /// The edges, from which viewers play.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edges: Option<EdgesStatus>,
     /// The image that ingest and edges run. It is kept while the event is live.
@@ -42,7 +42,7 @@ pub struct LiveEventStatus {
     pub next_scheduled_scale: Option<NextScale>,
 }
 
-/// A word for the list.
+/// Summary in one word.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Not everything is up yet.
@@ -71,7 +71,7 @@ pub struct StreamStatus {
     /// The encoder's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publisher: Option<String>,
-    /// What the encoder calls itself.
+    /// The name that the encoder gives itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
     /// Video codec, e.g. avc1.64001f.
@@ -101,7 +101,7 @@ pub struct StreamStatus {
     /// The Secret with the publish key: kubectl get secret NAME -o jsonpath='{.data.key}' | base64 -d.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_secret: Option<String>,
-    /// What people open.
+    /// The URL that a viewer opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playback_url: Option<String>,
 }
@@ -113,10 +113,10 @@ pub struct IngestStatus {
     /// Host and port that encoders reach it at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// What to type into OBS as the server.
+    /// The server to enter in OBS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// It takes publishers.
+    /// True while the ingest accepts publishers.
     #[serde(default)]
     pub ready: bool,
     /// Its name (lectern local).
@@ -137,10 +137,10 @@ pub struct IngestStatus {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct EdgesStatus {
-    /// Ready of desired, e.g. 2/3.
+    /// Ready edges of wanted edges, e.g. 2/3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// How many there should be now.
+    /// The wanted number of edges.
     #[serde(default)]
     pub desired: u32,
     /// How many are Ready.
@@ -149,16 +149,16 @@ pub struct EdgesStatus {
     /// Viewers on all edges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewers: Option<u64>,
-    /// What all edges send, in bits per second.
+    /// Bits per second that all edges send together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress_bits_per_second: Option<u64>,
     /// How many viewers the Ready edges carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
-    /// What people open; followed by STREAM/index.m3u8.
+    /// Base URL of playback; append STREAM/index.m3u8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Where RTMP is played; followed by STREAM.
+    /// Base URL of RTMP playback; append STREAM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtmp_url: Option<String>,
     /// In a cluster at most ten edges that are not healthy; on one machine (lectern local) all of them.

@@ -202,6 +202,7 @@ fn ingest_config(seed_file: String, peer: Peer, segment_ms: u64) -> IngestConfig
         forward: Vec::new(),
         discovery: Discovery::Static { peers: vec![peer] },
         seed_file,
+        key_salt: None,
         publish_keys_dir: None,
         forward_dir: None,
         forward_policy: None,

@@ -1,6 +1,6 @@
 //! Publish keys: derived from the seed, or read from a folder that a Secret is mounted at; compared in constant time.
 
-use lectern_api::keys::{KEY_BYTES_MIN, stream_key, trimmed};
+use lectern_api::keys::{KEY_BYTES_MIN, publish_key, trimmed};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -20,10 +20,10 @@ pub struct PublishKeys {
 }
 
 impl PublishKeys {
-    /// One generated key for each stream.
+    /// One generated key for each stream; `salt` names the generation of keys, where there is one.
     #[must_use]
-    pub fn generated<'a>(seed: &[u8], streams: impl IntoIterator<Item = &'a str>) -> Self {
-        let key = |stream: &str| vec![digest(stream_key(seed, stream).as_bytes())];
+    pub fn generated<'a>(seed: &[u8], salt: Option<&str>, streams: impl IntoIterator<Item = &'a str>) -> Self {
+        let key = |stream: &str| vec![digest(publish_key(seed, stream, salt).as_bytes())];
         let by_stream = streams.into_iter().map(|stream| (stream.to_owned(), key(stream))).collect();
         Self { by_stream, problems: Vec::new() }
     }
@@ -130,9 +130,13 @@ mod tests {
 
     #[test]
     fn a_generated_key_is_what_the_operator_shows() {
-        let keys = PublishKeys::generated(b"seed", ["hall-a"]);
-        assert!(keys.accepts("hall-a", stream_key(b"seed", "hall-a").as_bytes()));
-        assert!(!keys.accepts("hall-a", b"") && !keys.accepts("hall-b", stream_key(b"seed", "hall-b").as_bytes()));
+        for salt in [None, Some("uid/1"), Some("uid/2")] {
+            let keys = PublishKeys::generated(b"seed", salt, ["hall-a"]);
+            let key = |stream: &str, salt: Option<&str>| publish_key(b"seed", stream, salt);
+            assert!(keys.accepts("hall-a", key("hall-a", salt).as_bytes()));
+            assert!(!keys.accepts("hall-a", b"") && !keys.accepts("hall-b", key("hall-b", salt).as_bytes()));
+            assert!(!keys.accepts("hall-a", key("hall-a", Some("uid/3")).as_bytes()), "of another generation");
+        }
     }
 
     #[test]

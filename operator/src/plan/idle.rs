@@ -40,7 +40,7 @@ pub(super) fn idle(event: &Event, seen: &Observed, window_open: bool, now: Times
     if window_open {
         return not("a schedule window is open".into(), None);
     }
-    let Some(ingest) = &seen.ingest else { return not("the ingest was not looked at yet".into(), None) };
+    let Some(ingest) = &seen.ingest else { return not("the ingest has not been observed yet".into(), None) };
     let answer = ingest.status.as_ref().and_then(|status| status.ingest.as_ref());
     let Some(answer) = answer else {
         return match ingest.not_ready_since {
@@ -57,7 +57,7 @@ pub(super) fn idle(event: &Event, seen: &Observed, window_open: bool, now: Times
     let until = ended.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()).map(|at| at + rest);
     match until {
         Some(until) if now < until => {
-            not("an encoder that went may come back until hls.endAfter has passed".into(), Some(until))
+            not("a disconnected encoder may return until hls.endAfter has passed".into(), Some(until))
         }
         Some(_) | None => Idle::Yes,
     }

@@ -28,6 +28,8 @@ pub struct IngestSettings {
     pub forward: Vec<ForwardConfig>,
     /// Only the user's own keys are accepted.
     pub own_keys: bool,
+    /// What generated keys are derived with beside the seed.
+    pub key_salt: Option<String>,
 }
 
 /// Where an ingest finds things.
@@ -85,6 +87,7 @@ impl IngestSettings {
             forward: self.forward.clone(),
             discovery,
             seed_file,
+            key_salt: self.key_salt.clone().filter(|_| !self.own_keys),
             publish_keys_dir: self.own_keys.then_some(publish_keys_dir),
             forward_dir: (!self.forward.is_empty()).then_some(forward_dir),
             forward_policy: forward_policy.filter(|_| !self.forward.is_empty()),
@@ -121,6 +124,7 @@ pub(super) fn ingest(event: &Event) -> IngestSettings {
         playback: event.playback.clone(),
         forward: event.forward.clone(),
         own_keys: event.ingest.publish_keys.is_some(),
+        key_salt: event.ingest.key_generation.as_ref().map(|generation| generation.salt.clone()),
     };
     settings.version = version(&settings);
     settings
@@ -138,7 +142,9 @@ pub(super) fn edge(event: &Event) -> EdgeSettings {
 
 /// A name for the content: the same content has the same version on every machine and after every restart.
 fn version(settings: &IngestSettings) -> String {
-    let IngestSettings { event, version: _, streams, hls, playback, forward, own_keys } = settings;
-    let content = serde_json::json!([event, streams, hls, playback, forward, own_keys]).to_string();
+    let IngestSettings { event, version: _, streams, hls, playback, forward, own_keys, key_salt } = settings;
+    let mut content = serde_json::json!([event, streams, hls, playback, forward, own_keys]).to_string();
+    // Only where there is one: the versions of all other events stay what they were.
+    content.extend(key_salt.iter().map(String::as_str));
     Sha256::digest(content.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }

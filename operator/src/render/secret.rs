@@ -29,8 +29,11 @@ pub fn all(scene: &Scene<'_>) -> Vec<Secret> {
 }
 
 fn stream_key(scene: &Scene<'_>, stream: &StreamName) -> Secret {
-    let value = keys::stream_key(scene.identity.seed.as_bytes(), stream.as_str());
-    let mut secret = secret(scene, Role::Ingest, scene.event.name.stream_key(stream), KEY, value);
+    let generation = scene.plan.keys.generation.as_ref();
+    let salt = generation.map(|generation| generation.salt.as_str());
+    let value = keys::publish_key(scene.identity.seed.as_bytes(), stream.as_str(), salt);
+    let name = scene.event.name.publish_key(stream, generation.map(|generation| generation.number));
+    let mut secret = secret(scene, Role::Ingest, name, KEY, value);
     secret.metadata.labels.get_or_insert_default().insert(labels::STREAM.into(), stream.to_string());
     secret
 }

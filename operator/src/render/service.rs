@@ -5,7 +5,7 @@ use super::meta;
 use super::scene::Scene;
 use crate::plan::Role;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
-use lectern_api::live_event::{Expose, TrafficPolicy};
+use lectern_api::live_event::{Expose, ExposeType, TrafficPolicy};
 use lectern_api::ports;
 
 /// Port 80 of the Service, so that URLs need no port.
@@ -38,6 +38,10 @@ fn exposed(scene: &Scene<'_>, role: Role, name: String, expose: &Expose, (port, 
     } = expose;
     let mut metadata = meta::object(scene, role, name);
     metadata.annotations = Some(annotations.clone()).filter(|all| !all.is_empty());
+    // Local by default at the ingest's load balancer: with Cluster every encoder and every stranger would have a node's
+    // address, and share what one address may have. A NodePort must answer on every node.
+    let preserves_address = role == Role::Ingest && *kind == ExposeType::LoadBalancer;
+    let policy = external_traffic_policy.or_else(|| preserves_address.then_some(TrafficPolicy::Local));
     let traffic = |policy| match policy {
         TrafficPolicy::Cluster => "Cluster".to_owned(),
         TrafficPolicy::Local => "Local".to_owned(),
@@ -48,7 +52,7 @@ fn exposed(scene: &Scene<'_>, role: Role, name: String, expose: &Expose, (port, 
         ports: Some(vec![ServicePort { node_port: node_port.map(i32::from), ..service_port(port, number) }]),
         load_balancer_class: load_balancer_class.clone(),
         load_balancer_source_ranges: Some(load_balancer_source_ranges.clone()).filter(|all| !all.is_empty()),
-        external_traffic_policy: external_traffic_policy.map(traffic),
+        external_traffic_policy: policy.map(traffic),
         ..ServiceSpec::default()
     };
     Service { metadata, spec: Some(spec), status: None }

@@ -238,3 +238,50 @@ fn pods_with<'a>(documents: &'a [Value], selector: &Value) -> Vec<&'a Value> {
     };
     templates.filter(matches).collect()
 }
+
+#[test]
+fn the_load_balancer_of_the_ingest_shows_the_addresses_of_encoders_and_a_node_port_answers_everywhere() {
+    let policy = |expose: Value| {
+        let objects = rendered(&event_with(&json!({"ingest": {"expose": expose}})));
+        let of = |name: &str| {
+            let service = objects.services.iter().find(|service| service.metadata.name.as_deref() == Some(name));
+            service.and_then(|service| service.spec.clone()).and_then(|spec| spec.external_traffic_policy)
+        };
+        (of("gala-ingest"), of("gala-edge"))
+    };
+    let local = Some("Local".to_owned());
+    assert_eq!(policy(json!({"type": "LoadBalancer"})), (local.clone(), None));
+    assert_eq!(policy(json!({"type": "NodePort"})), (None, None), "Local would not answer on nodes without the pod");
+    assert_eq!(policy(json!({"type": "ClusterIP"})), (None, None), "the API server refuses it there");
+    let chosen = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Cluster"});
+    assert_eq!(policy(chosen), (Some("Cluster".to_owned()), None), "what the event says wins");
+    assert_eq!(policy(json!({"type": "NodePort", "externalTrafficPolicy": "Local"})), (local, None));
+}
+
+#[test]
+fn a_key_generation_replaces_the_keys_and_touches_no_pod() {
+    let of = |generation: Option<u32>| {
+        let objects = rendered(&event_with(&json!({"ingest": {"keyGeneration": generation}})));
+        let secrets: Vec<(String, String)> = objects
+            .secrets
+            .iter()
+            .map(|secret| {
+                let values = secret.string_data.iter().flatten().map(|(_, value)| value.clone());
+                (secret.metadata.name.clone().unwrap(), values.collect())
+            })
+            .collect();
+        let config = objects.config_maps[0].data.clone().unwrap().into_values().collect::<String>();
+        (secrets, serde_json::to_value(&objects.deployments).unwrap(), config)
+    };
+    let (none, first, second) = (of(None), of(Some(1)), of(Some(2)));
+    let name = |found: &(Vec<(String, String)>, Value, String)| found.0[2].0.clone();
+    assert_eq!(
+        [name(&none), name(&first), name(&second)],
+        ["gala-hall-a-key", "gala-hall-a-key-1", "gala-hall-a-key-2"]
+    );
+    assert_ne!(first.0[2].1, second.0[2].1);
+    assert_ne!(none.0[2].1, first.0[2].1);
+    assert_eq!(none.0[..2], second.0[..2], "seed and relay token stay: links between nodes are not cut");
+    assert_eq!(none.1, second.1, "no pod is replaced");
+    assert!(!none.2.contains("keySalt") && second.2.contains("/2"), "the ingest reads it from its configuration");
+}

@@ -1,4 +1,4 @@
-//! What the operator tells Prometheus. Names as docs/cluster.md lists them; the chart's alerts use them.
+//! The metrics of the operator. Names as docs/cluster.md lists them; the chart's alerts use them.
 
 use crate::backend::cluster::key::EventKey;
 use lectern_api::condition::ConditionType;
@@ -95,18 +95,22 @@ impl Default for Metrics {
 impl Metrics {
     fn registered(mut self) -> Self {
         let all = &mut self.registry;
-        all.register("lectern_operator_leader", "1 if this one leads", self.leader.clone());
-        all.register("lectern_operator_reconciles", "Events looked at", self.reconciles.clone());
-        all.register("lectern_operator_reconcile_errors", "What failed, by stage", self.errors.clone());
-        let duration = "From the first question to the last write";
+        all.register("lectern_operator_leader", "1 if this replica leads", self.leader.clone());
+        all.register("lectern_operator_reconciles", "Passes over events", self.reconciles.clone());
+        all.register("lectern_operator_reconcile_errors", "Passes that failed, by stage", self.errors.clone());
+        let duration = "Duration of a pass over an event";
         all.register("lectern_operator_reconcile_duration_seconds", duration, self.duration.clone());
-        let restarts = "Watches that had to start again";
+        let restarts = "Watches that were interrupted and restarted";
         all.register("lectern_operator_watch_restarts", restarts, self.watch_restarts.clone());
         all.register("lectern_events", "Events by phase", self.phases.clone());
-        all.register("lectern_event_condition", "1 True, 0 False, -1 Unknown", self.conditions.clone());
+        all.register(
+            "lectern_event_condition",
+            "Status of a condition: 1 True, 0 False, -1 Unknown",
+            self.conditions.clone(),
+        );
         all.register("lectern_event_edges", "Edges: desired, ready, min, max", self.edges.clone());
-        all.register("lectern_event_viewers", "Who watches, over all edges", self.viewers.clone());
-        all.register("lectern_event_demand", "What the autoscaler is told", self.demand.clone());
+        all.register("lectern_event_viewers", "Viewers on all edges of the event", self.viewers.clone());
+        all.register("lectern_event_demand", "Demand in viewers, as the autoscaler reads it", self.demand.clone());
         all.register("lectern_event_live_streams", "Streams with a publisher", self.live.clone());
         self
     }

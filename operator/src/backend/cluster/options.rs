@@ -10,13 +10,13 @@ use lectern_api::node_config::ForwardPolicy;
 /// Options of `lectern operator`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct OperatorOptions {
-    /// What metrics-api is told, too.
+    /// Options that the operator shares with metrics-api.
     #[command(flatten)]
     pub service: ServiceOptions,
     /// The Lease by which one of several replicas leads.
     #[arg(long, value_name = "NAME", env = "LECTERN_LEASE", default_value = "lectern-operator")]
     pub lease: String,
-    /// The Secret that all generated keys are derived from, data key root. Made if it is missing.
+    /// The Secret that all generated keys are derived from, data key root. The operator creates it if it is missing.
     #[arg(long, value_name = "NAME", env = "LECTERN_ROOT_SECRET", default_value = "lectern-root")]
     pub root_secret: String,
     /// The image of ingest and edge pods.
@@ -46,13 +46,13 @@ pub struct OperatorOptions {
         default_value = "*"
     )]
     pub policy_annotation_prefixes: Vec<String>,
-    /// Hosts that events may forward to: *.example.org, or networks such as 203.0.113.0/24. Default: every public one.
+    /// Hosts that events may forward to: *.example.org, or networks such as 203.0.113.0/24. Default: every public address.
     #[arg(long, value_name = "HOST", env = "LECTERN_POLICY_FORWARD_HOSTS", value_delimiter = ',')]
     pub policy_forward_hosts: Vec<String>,
     /// Pod and Service networks, which events may not forward to.
     #[arg(long, value_name = "NETWORK", env = "LECTERN_POLICY_CLUSTER_NETWORKS", value_delimiter = ',')]
     pub policy_cluster_networks: Vec<String>,
-    /// Namespaces of whoever scrapes /metrics of nodes: the events' NetworkPolicies let them in.
+    /// Namespaces of the scrapers of /metrics: the NetworkPolicies of events let them reach nodes.
     #[arg(long, value_name = "NAMESPACE", env = "LECTERN_SCRAPE_NAMESPACES", value_delimiter = ',')]
     pub scrape_namespaces: Vec<String>,
 }

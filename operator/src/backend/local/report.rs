@@ -98,11 +98,11 @@ impl fmt::Display for Notice {
             Self::Scaled { from, to, demand, target } => {
                 write!(f, "{to} edges instead of {from}")?;
                 match demand.zip(*target) {
-                    Some((demand, target)) => write!(f, ": {demand} viewers, {target} to an edge"),
+                    Some((demand, target)) => write!(f, ": {demand} viewers, {target} per edge"),
                     None => Ok(()),
                 }
             }
-            Self::Ending { node } => write!(f, "{node} is let go"),
+            Self::Ending { node } => write!(f, "{node} is ending: fewer edges are needed"),
             Self::Gone { node, how } => write!(f, "{node} ended ({how})"),
             Self::Playable => write!(f, "ready: publish and watch"),
             Self::Live { stream, encoder, publisher } => {
@@ -110,7 +110,7 @@ impl fmt::Display for Notice {
                 encoder.as_ref().map_or(Ok(()), |encoder| write!(f, ", by {encoder}"))?;
                 publisher.as_ref().map_or(Ok(()), |publisher| write!(f, " from {publisher}"))
             }
-            Self::Offline { stream } => write!(f, "{stream}: the encoder went"),
+            Self::Offline { stream } => write!(f, "{stream}: the encoder disconnected"),
             Self::EncoderWarning { stream, text } => write!(f, "{stream}: {text}"),
             Self::Draining { viewers: 0, .. } => write!(f, "ending; Ctrl-C again ends at once"),
             Self::Draining { viewers, at_most_s } => write!(f, "ending: {}", waiting(*viewers, 0, *at_most_s)),

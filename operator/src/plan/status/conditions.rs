@@ -1,4 +1,4 @@
-//! The eight conditions: each says what is so, and if it is not as it should be, what to do.
+//! The eight conditions: each states what is the case and, where something is wrong, what to do.
 
 mod secrets;
 
@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use lectern_api::condition::{ConditionType, reason};
 use std::borrow::Cow;
 
-/// Problems that one message lists; more would be cut off by Kubernetes at 32 KiB anyway, and nobody reads on.
+/// Problems that one message lists; more would be cut off by Kubernetes at 32 KiB anyway, and no reader gets that far.
 const PROBLEMS_LISTED_MAX: usize = 20;
 /// Names that one message lists.
 const NAMES_LISTED_MAX: usize = 5;
@@ -31,7 +31,7 @@ impl Status {
     }
 }
 
-/// What one condition says.
+/// The status, reason and message of one condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) status: Status,
@@ -80,7 +80,7 @@ pub(super) fn refused(problems: &[Problem], known: &[Condition]) -> Vec<(Conditi
     let accepted = no(reason::INVALID_SPEC, listed(problems));
     let ready = no(
         reason::NOT_ACCEPTED,
-        "the spec is not accepted, see Accepted; what was running before goes on running unchanged",
+        "the spec is not accepted, see Accepted; what was running before keeps running unchanged",
     );
     ConditionType::ALL
         .into_iter()
@@ -93,7 +93,7 @@ pub(super) fn refused(problems: &[Problem], known: &[Condition]) -> Vec<(Conditi
 }
 
 fn kept(condition: ConditionType, known: &[Condition]) -> Verdict {
-    let pending = || unknown(reason::PENDING, "waits for the spec to be accepted");
+    let pending = || unknown(reason::PENDING, "not known until the spec is accepted");
     let Some(known) = known.iter().find(|known| known.type_ == condition.as_str()) else { return pending() };
     let status = match known.status.as_str() {
         "True" => Status::True,
@@ -121,16 +121,20 @@ fn accepted(event: &Event, plan: &Plan, seen: &Observed) -> Verdict {
             let texts: Vec<&str> = all.iter().map(|one| one.message.as_str()).collect();
             no(first.reason, texts.join("; "))
         }
-        (None, None) => unknown(reason::NOT_OBSERVED, "the spec is valid; what it refers to was not looked at yet"),
-        (None, Some(_)) => yes(reason::VALID, "the spec is valid and everything it refers to is there"),
+        (None, None) => {
+            unknown(reason::NOT_OBSERVED, "the spec is valid; the Secrets it refers to have not been checked yet")
+        }
+        (None, Some(_)) => yes(reason::VALID, "the spec is valid and everything it refers to exists"),
     }
 }
 
 fn ingest_ready(seen: &Observed) -> Verdict {
-    let Some(ingest) = &seen.ingest else { return unknown(reason::NOT_OBSERVED, "the ingest was not looked at yet") };
+    let Some(ingest) = &seen.ingest else {
+        return unknown(reason::NOT_OBSERVED, "the ingest has not been observed yet");
+    };
     if ingest.ready {
         let at = ingest.address.as_ref().map_or_else(
-            || "it has no address yet that encoders outside could use".to_owned(),
+            || "it has no address yet that encoders outside the cluster can reach".to_owned(),
             |address| format!("encoders publish to rtmp://{address}/live"),
         );
         return yes(reason::ACCEPTING_PUBLISHERS, at);
@@ -144,7 +148,7 @@ fn ingest_ready(seen: &Observed) -> Verdict {
 }
 
 fn edges_ready(plan: &Plan, seen: &Observed) -> Verdict {
-    let Some(edges) = &seen.edges else { return unknown(reason::NOT_OBSERVED, "the edges were not looked at yet") };
+    let Some(edges) = &seen.edges else { return unknown(reason::NOT_OBSERVED, "the edges have not been observed yet") };
     let wanted = edges.desired.max(plan.edges.replicas.min) as usize;
     let ready = edges.nodes.iter().filter(|edge| edge.ready && !edge.ending).count();
     if ready >= wanted {
@@ -171,7 +175,7 @@ fn enough_edges(event: &Event, seen: &Observed, edges_ready: &Verdict) -> Verdic
 fn relays_converged(event: &Event, seen: &Observed) -> Verdict {
     let said = answer(seen.ingest.as_ref());
     let (Some(said), Some(edges)) = (said, &seen.edges) else {
-        return unknown(reason::NOT_OBSERVED, "the ingest has not said which edges it is linked to");
+        return unknown(reason::NOT_OBSERVED, "the ingest has not reported yet which edges it is linked to");
     };
     let linked = |address: String| {
         let relay = said.relays.iter().find(|relay| relay.peer == address);
@@ -188,7 +192,10 @@ fn relays_converged(event: &Event, seen: &Observed) -> Verdict {
     if missing.is_empty() {
         return yes(reason::ALL_LINKED, format!("the ingest is linked to {} of {0} edges", serving.len()));
     }
-    let text = format!("the ingest has no live link to {}; edges without one follow another edge", names(&missing));
+    let text = format!(
+        "the ingest has no live link to {}; an edge without a link fetches segments from another edge",
+        names(&missing)
+    );
     no(reason::LINKS_MISSING, text)
 }
 
@@ -199,24 +206,27 @@ fn autoscaling_active(event: &Event, plan: &Plan, seen: &Observed) -> Verdict {
     }
     let Floor { edges: floor, .. } = plan.floor;
     match &seen.autoscaler {
-        None => unknown(reason::NOT_OBSERVED, "the autoscaler was not looked at yet"),
+        None => unknown(reason::NOT_OBSERVED, "the autoscaler has not been observed yet"),
         Some(scaler) if !scaler.active => no(
             reason::NO_METRICS,
-            format!("{}: {}; the number of edges holds, and never falls below {floor}", scaler.reason, scaler.message),
+            format!(
+                "{}: {}; the number of edges does not change, and never falls below {floor}",
+                scaler.reason, scaler.message
+            ),
         ),
         Some(scaler) if scaler.at_maximum => yes(
             reason::AT_MAXIMUM,
             format!(
-                "more than edges.max ({max}) edges are wanted: full edges refuse newcomers; raise edges.max if you can"
+                "more than edges.max ({max}) edges are needed: full edges refuse new viewers; raise edges.max if you can"
             ),
         ),
-        Some(_) => yes(reason::FOLLOWING, format!("{floor} to {max} edges, as many as the audience needs")),
+        Some(_) => yes(reason::FOLLOWING, format!("between {floor} and {max} edges, following the number of viewers")),
     }
 }
 
 fn live(event: &Event, seen: &Observed) -> Verdict {
     let Some(said) = answer(seen.ingest.as_ref()) else {
-        return unknown(reason::NOT_OBSERVED, "the ingest has not said who publishes");
+        return unknown(reason::NOT_OBSERVED, "the ingest has not reported its streams yet");
     };
     let live: Vec<&str> = event
         .streams
@@ -233,12 +243,12 @@ fn live(event: &Event, seen: &Observed) -> Verdict {
 fn upgrade_pending(plan: &Plan) -> Verdict {
     let what = match &plan.rollout.pending {
         Some(image) => image.as_str(),
-        None if plan.rollout.template_waits => "what was changed at the ingest",
-        None => return no(reason::UP_TO_DATE, "nothing waits"),
+        None if plan.rollout.template_waits => "the changed ingest",
+        None => return no(reason::UP_TO_DATE, "no update is waiting"),
     };
     let because = match &plan.idle {
         crate::plan::Idle::No { because, .. } => because.as_str(),
-        crate::plan::Idle::Yes => "its turn has not come",
+        crate::plan::Idle::Yes => "other events are updated first",
     };
     yes(
         reason::WAITING_FOR_IDLE,
@@ -258,7 +268,7 @@ fn ready(accepted: &Verdict, ingest: &Verdict, edges: &Verdict) -> Verdict {
     if let Some((part, _, name)) = parts.iter().find(|(part, ..)| part.status == Status::Unknown) {
         return unknown(reason::NOT_OBSERVED, format!("{name}: {}", part.message));
     }
-    yes(reason::PLAYABLE, "encoders can publish and people can watch")
+    yes(reason::PLAYABLE, "encoders can publish and viewers can watch")
 }
 
 fn answer(ingest: Option<&IngestSeen>) -> Option<&lectern_api::node_status::IngestStatus> {

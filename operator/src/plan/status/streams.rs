@@ -54,13 +54,15 @@ fn with_urls(
     let http = seen.edges.as_ref().and_then(|edges| edges.http.as_ref());
     let kept = |url: fn(&StreamStatus) -> Option<String>| old.and_then(url);
     let own_keys = event.ingest.publish_keys.as_ref();
+    let generation = event.ingest.key_generation.as_ref().map(|generation| generation.number);
     // Where nodes are processes there are no Secrets.
     let secrets = seen.ingest.as_ref().is_none_or(|ingest| ingest.process.is_none());
     StreamStatus {
         publish_url: address
             .map(|address| format!("rtmp://{address}/live/{name}"))
             .or_else(|| kept(|old| old.publish_url.clone())),
-        key_secret: secrets.then(|| own_keys.map_or_else(|| event.name.stream_key(name), ToString::to_string)),
+        key_secret: secrets
+            .then(|| own_keys.map_or_else(|| event.name.publish_key(name, generation), ToString::to_string)),
         playback_url: http
             .map(|url| format!("{url}/live/{name}/index.m3u8"))
             .or_else(|| kept(|old| old.playback_url.clone())),

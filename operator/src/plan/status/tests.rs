@@ -137,7 +137,7 @@ fn troubles() -> Vec<Trouble> {
     vec![
         (|_| (), Ready, "True", reason::PLAYABLE, "publish"),
         (|seen| seen.objections = objection(reason::NAME_TAKEN), Accepted, "False", reason::NAME_TAKEN, "do this"),
-        (|seen| seen.objections = None, Accepted, "Unknown", reason::NOT_OBSERVED, "not looked at"),
+        (|seen| seen.objections = None, Accepted, "Unknown", reason::NOT_OBSERVED, "not been checked"),
         (|seen| ingest(seen).ready = false, IngestReady, "False", reason::STARTING, "started"),
         (|seen| *ingest(seen) = pulling(), IngestReady, "False", reason::STARTING, "ImagePullBackOff"),
         (|seen| *ingest(seen) = pulling(), Ready, "False", reason::INGEST_NOT_READY, "ImagePullBackOff"),
@@ -148,8 +148,8 @@ fn troubles() -> Vec<Trouble> {
         (|seen| seen.edges.as_mut().unwrap().desired = 3, Ready, "True", reason::PLAYABLE, "watch"),
         (|seen| edges(seen).push(edge(3, true)), RelaysConverged, "False", reason::LINKS_MISSING, "edge-3"),
         (|seen| ingest(seen).status = None, RelaysConverged, "Unknown", reason::NOT_OBSERVED, "linked"),
-        (|seen| ingest(seen).status = None, Live, "Unknown", reason::NOT_OBSERVED, "who publishes"),
-        (|seen| scaler(seen).active = false, AutoscalingActive, "False", reason::NO_METRICS, "holds"),
+        (|seen| ingest(seen).status = None, Live, "Unknown", reason::NOT_OBSERVED, "its streams"),
+        (|seen| scaler(seen).active = false, AutoscalingActive, "False", reason::NO_METRICS, "does not change"),
         (|seen| scaler(seen).at_maximum = true, AutoscalingActive, "True", reason::AT_MAXIMUM, "raise edges.max"),
         (|seen| seen.images.as_mut().unwrap().wanted = "n:2".into(), UpgradePending, "True", reason::WAITING_FOR_IDLE, "hall-a"),
     ]

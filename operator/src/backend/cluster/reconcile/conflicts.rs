@@ -96,7 +96,7 @@ fn key_secrets(event: &LiveEvent) -> Vec<String> {
     let name = event.metadata.name.as_deref().and_then(|name| EventName::new(name).ok());
     let (Some(name), None) = (name, &event.spec.ingest.publish_keys_secret_ref) else { return Vec::new() };
     let streams = event.spec.streams.iter().filter_map(|stream| StreamName::new(&stream.name).ok());
-    streams.map(|stream| name.stream_key(&stream)).collect()
+    streams.map(|stream| name.publish_key(&stream, event.spec.ingest.key_generation)).collect()
 }
 
 #[cfg(test)]
