@@ -17,6 +17,8 @@ pub type Msn = u64;
 /// Unix time in milliseconds at which an epoch began; also the name of the epoch.
 pub type EpochId = u64;
 
+/// An edge that reaches neither the ingest nor a sibling answers from the list that it has for this long.
+pub const LIST_AGE_MS_MAX: u64 = 5_000;
 /// 2026-01-01T00:00:00Z in unix milliseconds: where numbers start when no edge remembers any.
 pub const NUMBERS_BEGIN_MS: u64 = 1_767_225_600_000;
 
@@ -123,6 +125,9 @@ pub struct Ledger {
     /// Ascending by msn.
     #[serde(default)]
     pub entries: Vec<Entry>,
+    /// Duration of the longest list that there was, microseconds: a player may hold it still.
+    #[serde(default)]
+    pub longest_us: u64,
     /// The last numbers, `None` before the first one was given out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<Remembered>,

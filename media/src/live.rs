@@ -16,7 +16,7 @@ pub mod view;
 
 pub use edge::Edge;
 pub use ingest::Ingest;
-pub use view::View;
+pub use view::{Verdict, View};
 
 /// Name of one relay connection, given by the shell; never used twice in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

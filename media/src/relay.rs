@@ -47,6 +47,9 @@ pub enum RelayMessage {
     Life(LifeMark),
     /// Both ways, every [`HEARTBEAT_MS`].
     Heartbeat(Heartbeat),
+    /// Edge → ingest, and back once everything that the ingest said before it came is written: what the edge knows
+    /// then is what was true when it asked.
+    Probe(Probe),
     /// Edge → ingest: another link has a higher epoch.
     Outranked(Outranked),
     /// Edge → ingest: listed entries that neither the ring nor a sibling could provide.
@@ -186,6 +189,14 @@ pub struct LifeMark {
 pub struct Heartbeat {
     /// Unix milliseconds of the sender; for measuring only, decides nothing.
     pub now_ms: u64,
+}
+
+/// A question whose answer is itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Probe {
+    /// When the edge asked, milliseconds of its own clock: it means nothing to the ingest.
+    pub asked_ms: u64,
 }
 
 /// The sender takes its stream from another ingest.

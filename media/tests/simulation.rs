@@ -12,7 +12,11 @@ mod encoder;
 mod orderings;
 #[path = "sim/random.rs"]
 mod random;
+#[path = "sim/standstill.rs"]
+mod standstill;
 #[path = "sim/storm.rs"]
 mod storm;
+#[path = "sim/viewers.rs"]
+mod viewers;
 #[path = "sim/world.rs"]
 mod world;

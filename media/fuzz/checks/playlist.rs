@@ -44,7 +44,7 @@ pub fn round_trip(data: &[u8]) {
         t_ms += duration_us / 1000;
     }
     let presentation = Some(Presentation { first_epoch, target_s, variant });
-    agrees(&Ledger { presentation, life, first, entries, remembered: None });
+    agrees(&Ledger { presentation, life, first, entries, longest_us: 0, remembered: None });
 }
 
 /// Panics where the playlists of a ledger do not say what the ledger says.

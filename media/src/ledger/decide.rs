@@ -1,6 +1,6 @@
 //! How a ledger moves on: the same code at the ingest, which decides, and at every edge, which follows.
 
-use super::{Entry, EpochId, Ledger, Life, Msn, Presentation, Remembered};
+use super::{Entry, EpochId, LIST_AGE_MS_MAX, Ledger, Life, Msn, Presentation, Remembered};
 
 impl Ledger {
     /// Adds the entry that a mark closes. `first` and `presentation` are those of the mark. An entry that is not
@@ -21,6 +21,7 @@ impl Ledger {
         self.life = Life::Open;
         self.first = first;
         self.entries.push(entry.clone());
+        self.longest_us = self.longest_us.max(self.listed_us());
         self.forget_old();
         true
     }
@@ -74,11 +75,11 @@ impl Ledger {
         best
     }
 
-    /// Drops entries that left the list more than one list length and one segment ago: until then players that hold
-    /// an older playlist may ask for them (RFC 8216, 6.2.2).
+    /// Drops entries that left the list more than the longest list and one segment ago: until then players that hold
+    /// an older playlist may ask for them (RFC 8216, 6.2.2). The list of a Ready edge may be older by [`LIST_AGE_MS_MAX`].
     fn forget_old(&mut self) {
         let target_us = self.presentation.as_ref().map_or(0, |p| u64::from(p.target_s) * 1_000_000);
-        let keep_us = self.listed_us() + target_us;
+        let keep_us = self.longest_us + target_us + LIST_AGE_MS_MAX * 1_000;
         let from = self.entries.partition_point(|e| e.msn < self.first);
         let mut lasting_us = 0;
         let keep = self
@@ -133,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_kept_for_one_list_and_one_segment_after_they_left_it() {
+    fn entries_are_kept_for_one_list_one_segment_and_five_seconds_after_they_left_it() {
         let mut ledger = Ledger::default();
         for msn in 1..=60 {
             ledger.close(&entry(msn, 2_000), (msn).saturating_sub(7).max(1), &presentation());
         }
         assert_eq!(ledger.listed().len(), 8);
-        assert_eq!(ledger.entries.len(), 8 + 8 + 1);
+        assert_eq!(ledger.entries.len(), 8 + 8 + 1 + 2);
     }
 
     #[test]

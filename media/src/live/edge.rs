@@ -3,7 +3,7 @@
 //! The caller's loop: call one method with the time, then `while let Some(output) = edge.poll()`, and call
 //! [`Edge::tick`] no later than [`Edge::next_wake`].
 
-use crate::ledger::{Ledger, SegmentName};
+use crate::ledger::{Entry, Ledger, SegmentName};
 use crate::live::view::{Open, Segment, View};
 use crate::relay::{Greeting, LINK_DEAD_MS, RelayMessage};
 use crate::segment::Profile;
@@ -16,12 +16,14 @@ use std::sync::Arc;
 use super::LinkId;
 
 mod fetch;
+mod inquiry;
 mod links;
 mod open_segment;
 mod readiness;
 mod store;
 
 use fetch::Fetches;
+use inquiry::Inquiry;
 use links::Link;
 use open_segment::OpenSegment;
 pub use readiness::{ALONE_MS, STALE_MS, UNREACHED_MS};
@@ -93,6 +95,7 @@ pub struct Edge {
     store: Store,
     open_segment: Option<OpenSegment>,
     fetches: Fetches,
+    inquiry: Inquiry,
     siblings: Vec<SocketAddr>,
     knew_siblings: bool,
     /// When the ingest or a sibling was last heard.
@@ -131,6 +134,7 @@ impl Edge {
             store: Store::default(),
             open_segment: None,
             fetches: Fetches::default(),
+            inquiry: Inquiry::default(),
             siblings: Vec::new(),
             knew_siblings: false,
             reached_ms: now_ms,
@@ -193,13 +197,22 @@ impl Edge {
         }
     }
 
-    /// A sibling answered for its ledger, or did not. A ledger with numbers out of bounds is no answer.
-    pub fn sibling_ledger(&mut self, now_ms: u64, ledger: Option<Ledger>) {
-        let Some(ledger) = ledger.filter(crate::relay::is_within_bounds) else { return };
-        self.reached_ms = now_ms;
-        if self.alive_source(now_ms).is_some() {
-            return;
+    /// A sibling answered for its ledger and [`View::others`], or did not. A ledger with numbers out of bounds is no
+    /// answer.
+    pub fn sibling_ledger(&mut self, now_ms: u64, sibling: SocketAddr, answer: Option<(Ledger, Vec<Entry>)>) {
+        let answer = answer.filter(|(ledger, _)| crate::relay::is_within_bounds(ledger));
+        let entries = answer.as_ref().map(|(ledger, others)| ledger.entries.iter().chain(others));
+        self.inquiry.heard(sibling, entries, &self.truth);
+        if let Some((ledger, _)) = answer {
+            self.reached_ms = now_ms;
+            if self.alive_source(now_ms).is_none() {
+                self.follow_ledger(ledger);
+            }
         }
+        self.settle(now_ms);
+    }
+
+    fn follow_ledger(&mut self, ledger: Ledger) {
         if !self.known || ledger.rank() > self.truth.rank() {
             let remembered = self.truth.remembered;
             self.known = true;
@@ -207,7 +220,6 @@ impl Edge {
             self.truth.remember(remembered);
             self.close_by_truth();
         }
-        self.settle(now_ms);
     }
 
     /// A sibling answered for a segment, or did not have it.
@@ -241,7 +253,7 @@ impl Edge {
     #[must_use]
     pub fn next_wake(&self) -> u64 {
         let beat = self.beat_ms + crate::relay::HEARTBEAT_MS;
-        self.fetches.next_wake().map_or(beat, |at| at.min(beat))
+        [self.fetches.next_wake(), self.inquiry.next_wake()].into_iter().flatten().fold(beat, u64::min)
     }
 
     /// The caller holds the bytes of this segment in memory of its own from now on: these are the same, and ours go.
@@ -263,12 +275,8 @@ impl Edge {
             return;
         }
         self.asked_ms = Some(now_ms);
-        let turn = usize::try_from(now_ms / FOLLOW_MS).unwrap_or(0) * ASKED_MAX;
-        let count = self.siblings.len();
-        for n in 0..count.min(ASKED_MAX) {
-            let sibling = self.siblings[(turn + n) % count];
-            self.outputs.push_back(Output::AskLedger { sibling });
-        }
+        let asked = self.some_siblings(now_ms);
+        self.outputs.extend(asked.into_iter().map(|sibling| Output::AskLedger { sibling }));
     }
 
     /// After every input: fetch what is missing, show what is complete.
@@ -286,6 +294,7 @@ impl Edge {
             self.outputs.push_back(Output::Fetch { sibling, name });
         }
         self.report_missing(now_ms);
+        self.investigate(now_ms);
         if self.known && missing.is_empty() {
             self.was_level = true;
             self.behind_since_ms = None;
@@ -303,6 +312,7 @@ impl Edge {
             known: self.known,
             behind_ms: self.behind_since_ms.map(|at| now_ms - at),
             was_level: self.was_level,
+            was_ready: self.view.ready,
             linked,
             has_siblings: self.knew_siblings,
             reached_ms: now_ms - self.reached_ms,
@@ -312,11 +322,26 @@ impl Edge {
         let ledger = if level { &self.truth } else { &self.view.ledger };
         let ready = readiness::ready(facts);
         let old = &self.view;
-        let moved = old.ledger != *ledger || old.open != open || self.store.changed();
+        let inquiry = &self.inquiry;
+        let learnt = (old.level_ms, old.heard_ms) != (inquiry.level_ms(), inquiry.heard_ms())
+            || !old.rumours.iter().eq(inquiry.rumours())
+            || old.truth != self.truth;
+        let moved = old.ledger != *ledger || old.open != open || self.store.changed() || learnt;
         if !moved && (old.ready, old.linked, old.segment_ms) == (ready, linked, segment_ms) {
             return;
         }
-        let mut view = View { version: old.version + 1, open, segment_ms, ready, linked, ..View::default() };
+        let mut view = View {
+            version: old.version + 1,
+            open,
+            segment_ms,
+            ready,
+            linked,
+            truth: self.truth.clone(),
+            level_ms: inquiry.level_ms(),
+            heard_ms: inquiry.heard_ms(),
+            rumours: inquiry.rumours().cloned().collect(),
+            ..View::default()
+        };
         view.render(ledger, starting);
         self.store.retain(now_ms, &self.truth, &view.ledger);
         view.segments = self.store.snapshot();

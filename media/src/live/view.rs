@@ -46,6 +46,29 @@ pub struct View {
     pub ready: bool,
     /// The relay link is alive.
     pub linked: bool,
+    /// The newest ledger that this edge was told. It may be ahead of `ledger`, which lists only what is held.
+    pub truth: Ledger,
+    /// All that the ingest had said at this time of the edge's clock is in `truth`; 0 if that was never asked.
+    pub level_ms: u64,
+    /// Siblings were asked at this time what they list, and all have answered; 0 if that never was.
+    pub heard_ms: u64,
+    /// What siblings list and `truth` does not have.
+    pub rumours: Vec<Entry>,
+}
+
+/// What a segment's name means to an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// It is held.
+    Held(&'a Segment),
+    /// It exists, its bytes are not here: siblings have them.
+    Elsewhere(&'a Entry),
+    /// It comes next, or next but one.
+    Ahead,
+    /// It cannot be told yet: [`crate::live::Edge::inquire`], and look at the views that follow.
+    Unsure,
+    /// It does not exist, as far as the ingest and the siblings know: too old, too far ahead, or never made.
+    Nowhere,
 }
 
 impl View {
@@ -67,6 +90,37 @@ impl View {
                 && name.profile == open.profile
                 && name.msn().is_some_and(|msn| (open.next_msn..=open.next_msn + 1).contains(&msn))
         })
+    }
+
+    /// What `name` means for a request that came, or was last told [`Verdict::Ahead`], at `asked_ms` of the edge's
+    /// clock.
+    ///
+    /// Only knowledge makes a name [`Verdict::Nowhere`]: an edge that stood still, or is cut off, knows less than the
+    /// playlists of its siblings say, and a player does not ask again after it heard that a segment does not exist.
+    #[must_use]
+    pub fn verdict(&self, name: SegmentName, asked_ms: u64) -> Verdict<'_> {
+        if let Some(segment) = self.segments.get(&name) {
+            return Verdict::Held(segment);
+        }
+        let known = self.truth.entries.iter().chain(&self.ledger.entries).chain(&self.rumours);
+        if let Some(entry) = known.filter(|entry| !entry.gap).find(|entry| entry.name() == name) {
+            return Verdict::Elsewhere(entry);
+        }
+        if self.is_a_little_ahead(name) {
+            Verdict::Ahead
+        } else if self.level_ms >= asked_ms && self.heard_ms >= asked_ms {
+            Verdict::Nowhere
+        } else {
+            Verdict::Unsure
+        }
+    }
+
+    /// Entries of segments that are held and that `ledger` does not name, or calls a gap: siblings may know of players
+    /// that want them.
+    #[must_use]
+    pub fn others(&self) -> Vec<Entry> {
+        let named = |name: &SegmentName| self.ledger.entries.iter().any(|e| !e.gap && e.name() == *name);
+        self.segments.iter().filter(|(name, _)| !named(name)).map(|(_, segment)| segment.entry.clone()).collect()
     }
 
     /// Milliseconds in which the next segment is due at the latest.

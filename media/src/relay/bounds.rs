@@ -32,7 +32,8 @@ pub(super) fn excess(message: &RelayMessage) -> Option<(&'static str, u64)> {
             .or_else(|| outranked.live_link.and_then(|live| ordinal("liveLink.epoch", live.epoch))),
         RelayMessage::Missing(missing) => missing.msns.iter().find_map(|msn| ordinal("msns", *msn)),
         RelayMessage::Life(life) => ordinal("presentation", life.presentation),
-        RelayMessage::Event(_) | RelayMessage::Heartbeat(_) => None,
+        // What comes back in a probe is compared with what was sent.
+        RelayMessage::Event(_) | RelayMessage::Heartbeat(_) | RelayMessage::Probe(_) => None,
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Option<(&'static str, u64)> {
     });
     remembered
         .or_else(|| ordinal("first", ledger.first))
+        .or_else(|| ordinal("longestUs", ledger.longest_us))
         .or_else(|| ledger.presentation.as_ref().and_then(of_presentation))
         .or_else(|| ledger.entries.iter().find_map(of_entry))
 }

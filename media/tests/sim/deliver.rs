@@ -11,6 +11,10 @@ impl World {
         // A closed link still delivers what was on its way.
         let Some(edge) = self.edge_of(link) else { return };
         let boot = self.edges[edge].boot;
+        self.deliver_to(edge, boot, link, down);
+    }
+
+    pub(crate) fn deliver_to(&mut self, edge: usize, boot: u64, link: LinkId, down: Down) {
         self.with_edge(edge, boot, |m, now| match down {
             Down::Message(message) => m.message(now, link, message),
             Down::Media(track, stamp, body) => m.frame(now, link, track, stamp, body),
@@ -29,6 +33,11 @@ impl World {
                 RelayMessage::Greeting(greeting) => machine.greeting(now, link, greeting),
                 RelayMessage::Outranked(outranked) => machine.outranked(now, &outranked),
                 RelayMessage::Missing(missing) => machine.missing(link, &missing),
+                RelayMessage::Probe(probe) => {
+                    if let Some(state) = self.links.get_mut(&link) {
+                        state.probe = Some(probe);
+                    }
+                }
                 _ => {}
             }
         }
@@ -88,7 +97,11 @@ impl World {
                 edge::Output::Fetch { sibling, name } => {
                     self.schedule(delay, Event::SegmentAsked { asker: index, boot, sibling, name });
                 }
-                edge::Output::View(view) => self.checks.view(index, &view, &self.notes),
+                edge::Output::View(view) => {
+                    self.checks.view(index, &view, &self.notes);
+                    self.viewers.listed(self.now_ms, index, &view);
+                    self.answer_requests(index);
+                }
                 edge::Output::Live(item) => self.edges[index].live.push(item),
             }
         }

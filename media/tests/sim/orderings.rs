@@ -10,7 +10,7 @@ use lectern_media::live::edge::LiveItem;
 const SETTLE_MS: u64 = 15_000;
 
 /// A world that has been live for `ms`.
-fn live(ingests: usize, edges: usize, ms: u64) -> World {
+pub fn live(ingests: usize, edges: usize, ms: u64) -> World {
     let mut world = World::new(7, ingests, edges);
     world.encoder.connect_ms = Some(world.now_ms + 500);
     world.run_until("live", 10_000, |w| w.last(0) > 0 && w.agree());
@@ -18,12 +18,12 @@ fn live(ingests: usize, edges: usize, ms: u64) -> World {
     world
 }
 
-fn agreed(world: &mut World) {
+pub fn agreed(world: &mut World) {
     world.run_until("all edges agree", SETTLE_MS, World::agree);
 }
 
 /// Runs on until edge 0 lists `more` segments beyond what it lists now, and all agree.
-fn goes_on(world: &mut World, more: u64) {
+pub fn goes_on(world: &mut World, more: u64) {
     let last = world.last(0);
     world.run_until("more segments", 2_500 * more + SETTLE_MS, |w| w.last(0) >= last + more && w.agree());
 }

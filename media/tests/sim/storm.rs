@@ -3,7 +3,7 @@
 //!
 //! `LECTERN_SEEDS=FROM..TO` runs others; a failing seed is named in the message.
 
-use crate::world::{self, World};
+use crate::world::{self, Event, World};
 use std::ops::Range;
 
 /// Seeds that an ordinary run covers, in two halves that run side by side.
@@ -29,7 +29,9 @@ fn fault(world: &mut World) {
     let edge = usize::try_from(world.random.below(edges as u64)).expect("few");
     let ingests = world.ingests.len() as u64;
     let ingest = usize::try_from(world.random.below(ingests)).expect("few");
-    match world.random.below(13) {
+    let kind = world.random.below(15);
+    world.notes.push(format!("{:>7} fault {kind} of edge {edge} or ingest {ingest}", world.now_ms - world::BEGIN_MS));
+    match kind {
         0 => {
             world.kill_ingest(ingest);
             let dead_ms = world.random.below(4_000);
@@ -72,6 +74,12 @@ fn fault(world: &mut World) {
                 world.encoder.restart(now);
             }
         }
+        12 | 13 => {
+            let ms = 300 + world.random.below(7_000);
+            let clock_first = world.random.below(2) == 0;
+            world.stand_still(edge);
+            world.schedule(ms, Event::Wake { edge, clock_first });
+        }
         _ => {
             let high = 2 + world.random.below(150);
             world.latency_ms = (1, high);
@@ -86,6 +94,7 @@ fn heal(world: &mut World) {
     world.latency_ms = (1, 8);
     world.encoder.video = true;
     for edge in 0..world.edges.len() {
+        world.wake(edge, true);
         if world.edges[edge].machine.is_none() {
             world.start_edge(edge);
         }
@@ -111,7 +120,6 @@ fn storm(seed: u64) {
         let calm_ms = world.random.below(5_000);
         world.run(calm_ms);
         fault(&mut world);
-        world.notes.push(format!("{:>7} a fault", world.now_ms - world::BEGIN_MS));
     }
     heal(&mut world);
     if world.encoder.at.is_none() && world.encoder.connect_ms.is_none() {

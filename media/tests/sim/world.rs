@@ -3,13 +3,14 @@
 use super::check::Checks;
 use super::encoder::Encoder;
 use super::random::Random;
+use super::viewers::Viewers;
 use bytes::Bytes;
-use lectern_media::ledger::{Ledger, SegmentName};
+use lectern_media::ledger::{Entry, Ledger, SegmentName};
 use lectern_media::live::edge::{self, Edge};
 use lectern_media::live::ingest::{Cutting, Ingest, Settings};
 use lectern_media::live::ring::{Content, Seq};
 use lectern_media::live::{LinkId, View};
-use lectern_media::relay::{Greeting, HEARTBEAT_MS, Heartbeat, RelayMessage};
+use lectern_media::relay::{Greeting, HEARTBEAT_MS, Heartbeat, Probe, RelayMessage};
 use lectern_media::track::{Message, Track};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,6 +18,13 @@ use std::sync::Arc;
 
 /// Virtual time begins here: some day in 2026.
 pub const BEGIN_MS: u64 = 1_780_000_000_000;
+
+/// An edge gives up on a sibling's ledger after this.
+const LEDGER_MS: u64 = 900;
+/// And on a segment after this.
+const SEGMENT_MS: u64 = 5_000;
+/// What a link takes out of the ring at once.
+const READ_ITEMS: usize = 64;
 
 /// What travels to an edge.
 #[derive(Clone, Debug)]
@@ -27,14 +35,75 @@ pub enum Down {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    Down { link: LinkId, down: Down },
-    Up { link: LinkId, message: RelayMessage },
-    Dial { ingest: usize, edge: usize },
-    Read { link: LinkId },
-    LedgerAsked { asker: usize, boot: u64, sibling: SocketAddr },
-    LedgerAnswer { asker: usize, boot: u64, ledger: Option<Ledger> },
-    SegmentAsked { asker: usize, boot: u64, sibling: SocketAddr, name: SegmentName },
-    SegmentAnswer { asker: usize, boot: u64, sibling: SocketAddr, name: SegmentName, bytes: Option<Bytes> },
+    Down {
+        link: LinkId,
+        down: Down,
+    },
+    Up {
+        link: LinkId,
+        message: RelayMessage,
+    },
+    Dial {
+        ingest: usize,
+        edge: usize,
+    },
+    Read {
+        link: LinkId,
+    },
+    LedgerAsked {
+        asker: usize,
+        boot: u64,
+        sibling: SocketAddr,
+    },
+    LedgerAnswer {
+        asker: usize,
+        boot: u64,
+        sibling: SocketAddr,
+        answer: Option<(Ledger, Vec<Entry>)>,
+    },
+    SegmentAsked {
+        asker: usize,
+        boot: u64,
+        sibling: SocketAddr,
+        name: SegmentName,
+    },
+    SegmentAnswer {
+        asker: usize,
+        boot: u64,
+        sibling: SocketAddr,
+        name: SegmentName,
+        bytes: Option<Bytes>,
+    },
+    /// A link was closed by its ingest.
+    Hangup {
+        edge: usize,
+        boot: u64,
+        link: LinkId,
+    },
+    /// What arrived at an edge while it stood still.
+    Late {
+        edge: usize,
+        boot: u64,
+        link: LinkId,
+        down: Down,
+    },
+    /// An edge that stood still runs again.
+    Wake {
+        edge: usize,
+        clock_first: bool,
+    },
+    /// The ingest looks whether an edge that stood still is back.
+    Silent {
+        link: LinkId,
+    },
+    /// Viewers ask for segments.
+    Viewers,
+    /// A request of a viewer arrives at an edge.
+    Request {
+        edge: usize,
+        boot: u64,
+        name: SegmentName,
+    },
     Encoder,
     Tick,
 }
@@ -43,6 +112,8 @@ pub(crate) struct Link {
     pub(crate) ingest: usize,
     pub(crate) edge: usize,
     pub(crate) cursor: Option<Seq>,
+    /// To be sent back once everything before it is sent.
+    pub(crate) probe: Option<Probe>,
     /// Neither direction delivers before this: links keep the order.
     free_ms: (u64, u64),
 }
@@ -58,6 +129,8 @@ pub struct EdgeNode {
     pub address: SocketAddr,
     /// Live items that viewers got: (epoch zero, kind) for the checks.
     pub live: Vec<edge::LiveItem>,
+    /// While it stands still: what waits in its sockets.
+    pub(crate) backlog: Option<Vec<Event>>,
 }
 
 pub struct World {
@@ -81,6 +154,7 @@ pub struct World {
     pub end_after_ms: u64,
     pub notes: Vec<String>,
     pub checks: Checks,
+    pub viewers: Viewers,
 }
 
 impl World {
@@ -104,11 +178,12 @@ impl World {
             end_after_ms: 20_000,
             notes: Vec::new(),
             checks: Checks::default(),
+            viewers: Viewers::new(seed),
         };
         for index in 0..edges {
             let port = u16::try_from(index).expect("few edges");
             let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + port));
-            world.edges.push(EdgeNode { machine: None, boot: 0, address, live: Vec::new() });
+            world.edges.push(EdgeNode { machine: None, boot: 0, address, live: Vec::new(), backlog: None });
             world.start_edge(index);
         }
         for index in 0..ingests {
@@ -117,6 +192,7 @@ impl World {
         }
         world.schedule(0, Event::Encoder);
         world.schedule(50, Event::Tick);
+        world.schedule(75, Event::Viewers);
         world
     }
 
@@ -158,6 +234,8 @@ impl World {
 
     pub fn kill_edge(&mut self, index: usize) {
         self.edges[index].machine = None;
+        self.edges[index].backlog = None;
+        self.viewers.leave(index);
         self.checks.forget(index);
         self.close_links(|l| l.edge == index);
     }
@@ -215,7 +293,8 @@ impl World {
         self.latency_ms.0 + self.random.below(self.latency_ms.1 - self.latency_ms.0 + 1)
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: Event) {
+        let Some(event) = self.unless_standing_still(event) else { return };
         match event {
             Event::Tick => self.tick(),
             Event::Encoder => self.encode(),
@@ -224,29 +303,38 @@ impl World {
             Event::Down { link, down } => self.deliver_down(link, down),
             Event::Up { link, message } => self.deliver_up(link, message),
             Event::LedgerAsked { asker, boot, sibling } => {
-                let ledger = self.sibling(asker, sibling).map(|m| m.ledger().clone());
-                let delay = self.delay();
-                self.schedule(delay, Event::LedgerAnswer { asker, boot, ledger });
+                let answer = self.sibling(asker, sibling).map(|m| (m.ledger().clone(), m.view().others()));
+                let delay = if self.stands_still(sibling) { LEDGER_MS } else { self.delay() };
+                self.schedule(delay, Event::LedgerAnswer { asker, boot, sibling, answer });
             }
-            Event::LedgerAnswer { asker, boot, ledger } => {
-                self.with_edge(asker, boot, |m, now| m.sibling_ledger(now, ledger));
+            Event::LedgerAnswer { asker, boot, sibling, answer } => {
+                self.with_edge(asker, boot, |m, now| m.sibling_ledger(now, sibling, answer));
             }
             Event::SegmentAsked { asker, boot, sibling, name } => {
                 let muted = self.index_of(sibling).is_some_and(|i| self.mute.contains(&i));
                 let held = self.sibling(asker, sibling).filter(|_| !muted);
                 let bytes = held.and_then(|m| m.view().segments.get(&name).map(|s| s.bytes.clone()));
-                let delay = self.delay();
+                let delay = if self.stands_still(sibling) { SEGMENT_MS } else { self.delay() };
                 self.schedule(delay, Event::SegmentAnswer { asker, boot, sibling, name, bytes });
             }
             Event::SegmentAnswer { asker, boot, sibling, name, bytes } => {
                 self.with_edge(asker, boot, |m, now| m.fetched(now, sibling, name, bytes));
             }
+            Event::Hangup { edge, boot, link } => self.with_edge(edge, boot, |m, now| m.link_closed(now, link)),
+            Event::Late { edge, boot, link, down } => self.late(edge, boot, link, down),
+            Event::Wake { edge, clock_first } => self.wake(edge, clock_first),
+            Event::Silent { link } => self.give_up_silent(link),
+            Event::Viewers => self.viewers_ask(),
+            Event::Request { edge, boot, name } => self.request(edge, boot, name),
         }
     }
 
     fn tick(&mut self) {
         for index in 0..self.edges.len() {
-            self.with_edge(index, self.edges[index].boot, Edge::tick);
+            if self.edges[index].backlog.is_none() {
+                self.with_edge(index, self.edges[index].boot, Edge::tick);
+                self.answer_requests(index);
+            }
         }
         for index in 0..self.ingests.len() {
             let now = self.now_ms;
@@ -301,11 +389,11 @@ impl World {
         if open || !alive {
             return;
         }
-        let reachable = !self.cut.contains(&(ingest, edge));
+        let reachable = !self.cut.contains(&(ingest, edge)) && self.edges[edge].backlog.is_none();
         if let Some(machine) = self.edges[edge].machine.as_mut().filter(|_| reachable) {
             self.next_link += 1;
             let link = LinkId(self.next_link);
-            self.links.insert(link, Link { ingest, edge, cursor: None, free_ms: (0, 0) });
+            self.links.insert(link, Link { ingest, edge, cursor: None, probe: None, free_ms: (0, 0) });
             machine.link_opened(self.now_ms, link);
             let siblings = self.siblings(edge);
             if let Some(machine) = &mut self.edges[edge].machine {
@@ -323,14 +411,18 @@ impl World {
         self.edges.iter().enumerate().filter(|(i, _)| *i != edge).map(|(_, e)| e.address).collect()
     }
 
+    fn stands_still(&self, address: SocketAddr) -> bool {
+        self.index_of(address).is_some_and(|index| self.edges[index].backlog.is_some())
+    }
+
     fn index_of(&self, address: SocketAddr) -> Option<usize> {
         self.edges.iter().position(|e| e.address == address)
     }
 
-    fn sibling(&self, asker: usize, address: SocketAddr) -> Option<&Edge> {
+    pub(crate) fn sibling(&self, asker: usize, address: SocketAddr) -> Option<&Edge> {
         let index = self.index_of(address)?;
         let pair = (asker.min(index), asker.max(index));
-        if self.cut_siblings.contains(&pair) {
+        if self.cut_siblings.contains(&pair) || self.edges[index].backlog.is_some() {
             return None;
         }
         self.edges[index].machine.as_ref()
@@ -341,14 +433,15 @@ impl World {
         let Some(state) = self.links.get(&link) else { return };
         let Some(cursor) = state.cursor else { return };
         let Some(machine) = &self.ingests[state.ingest].machine else { return };
-        let Ok(items) = machine.ring().read(cursor, 64).map(|items| items.cloned().collect::<Vec<_>>()) else {
+        let Ok(items) = machine.ring().read(cursor, READ_ITEMS).map(|items| items.cloned().collect::<Vec<_>>()) else {
             self.close_links_where(|id, _| *id == link);
             return;
         };
-        let Some(last) = items.last() else { return };
-        let next = last.seq + 1;
+        let next = items.last().map_or(cursor, |last| last.seq + 1);
+        let mut probe = None;
         if let Some(state) = self.links.get_mut(&link) {
             state.cursor = Some(next);
+            probe = state.probe.take_if(|_| items.len() < READ_ITEMS);
         }
         for item in &items {
             let down = match &item.content {
@@ -358,7 +451,12 @@ impl World {
             };
             self.send_down(link, down);
         }
-        self.schedule(1, Event::Read { link });
+        if let Some(probe) = probe {
+            self.send_down(link, Down::Message(RelayMessage::Probe(probe)));
+        }
+        if !items.is_empty() {
+            self.schedule(1, Event::Read { link });
+        }
     }
 
     pub(crate) fn send_down(&mut self, link: LinkId, down: Down) {
@@ -409,7 +507,10 @@ impl World {
             if let Some(machine) = &mut self.ingests[state.ingest].machine {
                 machine.link_closed(link);
             }
-            if let Some(machine) = &mut self.edges[state.edge].machine {
+            let node = &mut self.edges[state.edge];
+            if let Some(backlog) = &mut node.backlog {
+                backlog.push(Event::Hangup { edge: state.edge, boot: node.boot, link });
+            } else if let Some(machine) = &mut node.machine {
                 machine.link_closed(now, link);
             }
             self.drain_edge(state.edge);

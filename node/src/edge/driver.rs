@@ -5,7 +5,7 @@ use super::siblings::Siblings;
 use super::stream::hub::{Hub, Stream};
 use super::stream::snapshot::Snapshot;
 use bytes::Bytes;
-use lectern_media::ledger::{Ledger, Life, SegmentName};
+use lectern_media::ledger::{Entry, Ledger, Life, SegmentName};
 use lectern_media::live::edge::{LiveItem, Output};
 use lectern_media::live::{Edge, LinkId, View};
 use lectern_media::relay::RelayMessage;
@@ -50,7 +50,7 @@ pub enum Input {
     /// The other edges.
     Siblings(Arc<[SocketAddr]>),
     /// A sibling's answer.
-    Ledger(Option<Ledger>),
+    Ledger(SocketAddr, Option<(Ledger, Vec<Entry>)>),
     /// A sibling's answer.
     Fetched(SocketAddr, SegmentName, Option<Bytes>),
 }
@@ -105,6 +105,7 @@ impl Driver {
             tokio::select! {
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { break },
                 () = tokio::time::sleep_until(wake) => self.machine.tick(self.hub.clock.now_ms()),
+                () = self.stream.inquiry.notified() => self.machine.inquire(self.hub.clock.now_ms()),
                 () = removed.cancelled() => break,
             }
             self.obey();
@@ -135,7 +136,7 @@ impl Driver {
                 }
             }
             Input::Siblings(siblings) => self.machine.siblings(now_ms, &siblings),
-            Input::Ledger(ledger) => self.machine.sibling_ledger(now_ms, ledger),
+            Input::Ledger(sibling, answer) => self.machine.sibling_ledger(now_ms, sibling, answer),
             Input::Fetched(sibling, name, bytes) => self.machine.fetched(now_ms, sibling, name, bytes),
         }
     }
@@ -192,8 +193,8 @@ impl Driver {
     fn ask(&self, sibling: SocketAddr) {
         let (siblings, stream, answers) = (self.siblings.clone(), self.stream.clone(), self.answers.clone());
         tokio::spawn(async move {
-            let ledger = siblings.ledger(sibling, &stream.name).await.map(|answer| answer.ledger);
-            let _ = answers.send(Input::Ledger(ledger)).await;
+            let answer = siblings.ledger(sibling, &stream.name).await.map(|answer| (answer.ledger, answer.others));
+            let _ = answers.send(Input::Ledger(sibling, answer)).await;
         });
     }
 

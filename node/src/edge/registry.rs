@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Streams of an event (64, design section 3), and as many again that are leaving.
 pub const STREAMS_MAX: usize = 128;
-/// Siblings asked for one segment on demand: each of them most probably has it.
-const ASKED_MAX: usize = 3;
+/// Siblings asked for one segment on demand. Mostly the first has it; what an edge knows of from one sibling only may
+/// need them all.
+const ASKED_MAX: usize = 8;
 
 /// See the module.
 #[derive(Debug)]

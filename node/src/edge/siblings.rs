@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use lectern_media::ledger::{Ledger, Msn, SegmentName};
+use lectern_media::ledger::{Entry, Ledger, Msn, SegmentName};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct SiblingLedger {
     pub ledger: Ledger,
     /// What it can send.
     pub held: Vec<Msn>,
+    /// What it can send beside the ledger.
+    pub others: Vec<Entry>,
 }
 
 /// Asks siblings.
@@ -128,7 +130,12 @@ async fn answer(
     let snapshot = stream.snapshot.load();
     if what == "ledger" {
         let held = snapshot.segments.keys().filter_map(|name| name.msn()).collect();
-        return axum::Json(SiblingLedger { ledger: snapshot.view.ledger.clone(), held }).into_response();
+        return axum::Json(SiblingLedger {
+            ledger: snapshot.view.ledger.clone(),
+            held,
+            others: snapshot.view.others(),
+        })
+        .into_response();
     }
     match SegmentName::parse(&what).and_then(|name| snapshot.segments.get(&name)) {
         Some(segment) => {

@@ -269,7 +269,9 @@ impl Stream {
                 state.live.missing(link, &missing);
                 None
             }
-            RelayMessage::Heartbeat(_)
+            // The link answers it.
+            RelayMessage::Probe(_)
+            | RelayMessage::Heartbeat(_)
             | RelayMessage::Announcement(_)
             | RelayMessage::Event(_)
             | RelayMessage::Epoch(_)

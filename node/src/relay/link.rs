@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use lectern_media::live::LinkId;
 use lectern_media::live::ring::{Content, Item, Seq};
 use lectern_media::machine::Output;
-use lectern_media::relay::{HEARTBEAT_MS, Heartbeat, LINK_DEAD_MS, RELAY_APP, RelayMessage, decode};
+use lectern_media::relay::{HEARTBEAT_MS, Heartbeat, LINK_DEAD_MS, Probe, RELAY_APP, RelayMessage, decode};
 use lectern_media::rtmp::client::{ClientConfig, Event, Mode, Session};
 use lectern_media::rtmp::limits::CHUNK_SIZE_MAX;
 use std::net::SocketAddr;
@@ -79,6 +79,8 @@ struct Connection<'a> {
     since_ms: u64,
     closed: Option<String>,
     items: Vec<Arc<Item>>,
+    /// To be sent back once the ring is sent up to its end.
+    probe: Option<Probe>,
 }
 
 impl Link {
@@ -164,6 +166,7 @@ impl Link {
             since_ms: now_ms,
             closed: None,
             items: Vec::new(),
+            probe: None,
         };
         let result = connection.run(flush).await;
         self.stream.leave(&connection.lane);
@@ -236,6 +239,7 @@ impl Connection<'_> {
                 self.closed = Some(format!("the edge refused the link: {code} {description}"));
             }
             Event::Data(payload) => match decode(&payload) {
+                Ok(RelayMessage::Probe(probe)) => self.probe = Some(probe),
                 Ok(message) => {
                     if let Some(opened) = self.link.stream.edge_says(self.id, message) {
                         self.phase = Phase::Opening(opened);
@@ -299,6 +303,9 @@ impl Connection<'_> {
                 .read(position, ITEMS_MAX, &mut self.items)
                 .context("the edge is too slow: it fell behind the ring and has to greet again")?;
             if self.items.is_empty() {
+                if let Some(probe) = self.probe.take() {
+                    waiting.outbox.put_relay(stream_id, &RelayMessage::Probe(probe));
+                }
                 break;
             }
             for item in self.items.drain(..) {

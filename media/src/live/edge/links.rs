@@ -93,6 +93,7 @@ impl Edge {
                     self.truth.pass(life.presentation, life.life);
                 }
             }
+            RelayMessage::Probe(probe) => self.probe_returned(link, probe),
             // The caller handles the event; a heartbeat only shows that the link is alive; edges send the other kinds.
             RelayMessage::Event(_)
             | RelayMessage::Heartbeat(_)

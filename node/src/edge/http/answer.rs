@@ -14,10 +14,10 @@ use crate::edge::stream::snapshot::{Encoded, Lookup, Playlist, Segment, Snapshot
 use bytes::Bytes;
 use futures::future::{Either, Ready, ready};
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, USER_AGENT,
-    VARY,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HOST, IF_NONE_MATCH, IF_RANGE, RANGE,
+    USER_AGENT, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use lectern_media::ledger::SegmentName;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -35,7 +35,11 @@ pub fn answer<B>(site: &Arc<Site>, connection: &Arc<Connection>, request: Reques
     connection.request_begins();
     let (head, _) = request.into_parts();
     let asked = Asked { method: head.method, headers: head.headers };
-    let found = find(site, connection, &asked, head.uri.path());
+    let found = if has_its_host(head.version, &asked.headers) {
+        find(site, connection, &asked, &route::normal(head.uri.path()))
+    } else {
+        Ok(reply::why(Why::NoHost))
+    };
     match found {
         Ok(response) => Either::Left(ready(Ok(finish(site, connection, &asked, response)))),
         Err(wanted) => {
@@ -46,6 +50,11 @@ pub fn answer<B>(site: &Arc<Site>, connection: &Arc<Connection>, request: Reques
             }))
         }
     }
+}
+
+/// HTTP/1.1 wants exactly one Host (RFC 9112, 3.2); HTTP/1.0 and HTTP/2 do not.
+fn has_its_host(version: Version, headers: &HeaderMap) -> bool {
+    version != Version::HTTP_11 || headers.get_all(HOST).iter().count() == 1
 }
 
 /// The parts of a request that answers depend on besides its path.
@@ -84,7 +93,7 @@ fn find(site: &Arc<Site>, connection: &Arc<Connection>, asked: &Asked, path: &st
             }
             playlist(connection, asked, &stream, |snapshot| snapshot.media.as_ref(), Wanted::Media)
         }
-        Route::Segment(_, name) => segment(asked, &stream, name),
+        Route::Segment(_, name) => segment(site, asked, &stream, name),
         Route::Flv(_) => Ok(live::answer(site, connection, asked, &stream)),
     }
 }
@@ -120,18 +129,19 @@ fn playlist(
     }
 }
 
-fn segment(asked: &Asked, stream: &Arc<Stream>, name: SegmentName) -> Result<Response<Body>, Wanted> {
-    match stream.snapshot.load().lookup(&name) {
+fn segment(site: &Site, asked: &Asked, stream: &Arc<Stream>, name: SegmentName) -> Result<Response<Body>, Wanted> {
+    match stream.snapshot.load().lookup(&name, site.hub.clock.now_ms()) {
         Lookup::Held(segment) => Ok(send_segment(asked, segment)),
-        Lookup::Elsewhere(entry) => Err(Wanted::Elsewhere(Arc::clone(stream), entry.clone())),
-        Lookup::Ahead => Err(Wanted::Ahead(Arc::clone(stream), name)),
-        Lookup::Unknown => Ok(reply::why(Why::NoSuchSegment)),
+        Lookup::Nowhere => Ok(reply::why(Why::NoSuchSegment)),
+        Lookup::Elsewhere(_) | Lookup::Ahead | Lookup::Unsure => Err(Wanted::Segment(Arc::clone(stream), name)),
     }
 }
 
 /// A playlist that is there.
 pub fn send_playlist(connection: &Connection, asked: &Asked, playlist: &Playlist) -> Response<Body> {
-    let gzip = accepts_gzip(&asked.headers);
+    // Chromium's player of HLS asks for a part of a list, with the validator of the compressed list that the page got
+    // before, and would take "not changed" for a list that is not compressed.
+    let gzip = accepts_gzip(&asked.headers) && !asked.headers.contains_key(RANGE);
     let body = if gzip { playlist.gzip() } else { &playlist.plain };
     let mut response = if matches_any(asked.headers.get(IF_NONE_MATCH), &body.etag) {
         reply::empty(StatusCode::NOT_MODIFIED)
@@ -234,7 +244,9 @@ fn finish(site: &Site, connection: &Connection, asked: &Asked, response: Respons
     } else {
         playback.origins.allow(&asked.headers, &mut head.headers);
     }
-    if site.hub.closing.load(Relaxed) {
+    // A client that is to come again does better to come to another edge.
+    let comes_again = head.status == StatusCode::SERVICE_UNAVAILABLE;
+    if comes_again || site.hub.closing.load(Relaxed) {
         connection.retire();
         reply::close(&mut head.headers);
     }

@@ -32,8 +32,6 @@ pub enum Why {
     NotLive,
     /// The segment is not, or not any more, or lies further ahead.
     NoSuchSegment,
-    /// The epoch changed while the segment was waited for.
-    OtherEpoch,
     /// It was waited for, and did not come.
     TooLate,
     /// No sibling could provide it.
@@ -46,6 +44,8 @@ pub enum Why {
     NoFlv,
     /// Not GET, HEAD or OPTIONS.
     Method,
+    /// HTTP/1.1 without one Host header.
+    NoHost,
 }
 
 impl Why {
@@ -59,12 +59,12 @@ impl Why {
             Self::NotYetWired => (unavailable, "this edge has not heard from the ingest yet\n", SOON),
             Self::NotLive => (not_found, "the stream is not live\n", LATER),
             Self::NoSuchSegment => (not_found, "no such segment: too old, too far ahead, or never made\n", None),
-            Self::OtherEpoch => (not_found, "the segment was never made: a new epoch began\n", None),
             Self::TooLate => (unavailable, "it did not come in time\n", SOON),
             Self::NotFetched => (unavailable, "no other edge could provide the segment\n", SOON),
             Self::TooManyWait => (unavailable, "too many requests are waiting\n", SOON),
             Self::Full => (unavailable, "this edge is full; others may have room\n", SOON),
             Self::NoFlv => (not_found, "HTTP-FLV is switched off for this event\n", None),
+            Self::NoHost => (StatusCode::BAD_REQUEST, "a request of HTTP/1.1 has one Host header\n", None),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS\n", None),
         }
     }

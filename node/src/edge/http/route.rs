@@ -1,6 +1,7 @@
 //! The URLs that viewers use.
 
 use lectern_media::ledger::SegmentName;
+use std::borrow::Cow;
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +16,35 @@ pub enum Route<'a> {
     Flv(&'a str),
 }
 
+/// The path with encoded unreserved characters decoded: the two are equivalent (RFC 3986, 6.2.2.2).
+#[must_use]
+pub fn normal(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let mut parts = path.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(unreserved);
+        match byte {
+            Some(byte) => {
+                out.push(char::from(byte));
+                out.push_str(&part[2..]);
+            }
+            None => {
+                out.push('%');
+                out.push_str(part);
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Reads a path. `None` for everything that is no URL of ours.
 ///
-/// Names are DNS labels and decimal numbers, so that no percent-encoding is ever needed: none is decoded.
+/// Names are DNS labels and decimal numbers, so that no percent-encoding is ever needed; [`normal`] takes away what is
+/// there all the same.
 #[must_use]
 pub fn parse(path: &str) -> Option<Route<'_>> {
     let rest = path.strip_prefix("/live/")?;
@@ -42,8 +69,20 @@ impl<'a> Route<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Route, parse};
+    use super::{Route, normal, parse};
     use lectern_media::ledger::{Profile, SegmentName};
+
+    #[test]
+    fn encoded_characters_that_need_no_encoding_are_decoded_and_no_others() {
+        for (path, expected) in [
+            ("/live/hall-a/index.m3u8", "/live/hall-a/index.m3u8"),
+            ("/live/%68all%2Da/index%2Em3u8", "/live/hall-a/index.m3u8"),
+            ("/live/hall%2fa/%00%zz%", "/live/hall%2fa/%00%zz%"),
+            ("/%é/%2", "/%é/%2"),
+        ] {
+            assert_eq!(normal(path), expected);
+        }
+    }
 
     #[test]
     fn paths_are_told_apart() {

@@ -10,6 +10,7 @@ use crate::edge::stream::wire::Form;
 use crate::edge::viewers::{Joiner, tune};
 use crate::net::socket;
 use bytes::{Bytes, BytesMut};
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -60,7 +61,7 @@ async fn handle(site: &Arc<Site>, mut socket: TcpStream, peer: SocketAddr) {
         Ok(Ok(First::Flv(bytes))) => {
             if let Some((stream, opening)) = flv_viewer(site, &bytes) {
                 if tune(&socket).is_ok() {
-                    site.shards.join(Joiner { socket, stream, form: Form::Flv, opening }).await;
+                    site.shards.join(Joiner { socket, stream, form: Form::Flv, opening, session: None }).await;
                 }
                 return;
             }
@@ -96,13 +97,18 @@ async fn first_request(socket: &mut TcpStream) -> io::Result<First> {
         }
         let line = bytes.iter().position(|byte| *byte == b'\n');
         let asks_flv = line.is_some_and(|end| is_flv_line(&bytes[..end]));
-        if asks_flv && bytes.windows(4).any(|end| end == b"\r\n\r\n") {
+        if asks_flv && has_whole_head(&bytes) {
             return Ok(First::Flv(bytes.freeze()));
         }
         if (line.is_some() && !asks_flv) || bytes.len() > HEAD_BYTES_MAX {
             return Ok(First::Http1(bytes.freeze()));
         }
     }
+}
+
+/// The empty line came. A line may end with a line feed alone (RFC 9112, 2.2).
+fn has_whole_head(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|end| end == b"\n\n") || bytes.windows(3).any(|end| end == b"\n\r\n")
 }
 
 fn is_flv_line(line: &[u8]) -> bool {
@@ -133,6 +139,9 @@ fn flv_viewer(site: &Site, head: &[u8]) -> Option<(Arc<Stream>, Bytes)> {
             Some((HeaderName::from_bytes(line.name.as_bytes()).ok()?, HeaderValue::from_bytes(line.value).ok()?))
         })
         .collect();
+    if request.version == Some(1) && asked.get_all(HOST).iter().count() != 1 {
+        return None;
+    }
     let mut headers = HeaderMap::new();
     playback.origins.allow(&asked, &mut headers);
     Some((stream, flv_head(&headers)))
@@ -168,7 +177,8 @@ async fn drive(site: &Arc<Site>, socket: TcpStream, peer: SocketAddr, already_re
         watch(site, &connection, http.serve_connection(io, service), |http| http.graceful_shutdown()).await;
     } else {
         let mut http = http1::Builder::new();
-        http.max_buf_size(HEAD_BYTES_MAX).half_close(false);
+        // A client that has asked may close its side at once.
+        http.max_buf_size(HEAD_BYTES_MAX).half_close(true);
         watch(site, &connection, http.serve_connection(io, service), |http| http.graceful_shutdown()).await;
     }
 }

@@ -208,6 +208,9 @@ fn live(msns: std::ops::RangeInclusive<u64>) -> View {
             entries,
             ..Ledger::default()
         },
+        // It is known what exists and what does not.
+        level_ms: u64::MAX,
+        heard_ms: u64::MAX,
         ..View::default()
     }
 }

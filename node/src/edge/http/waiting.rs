@@ -1,5 +1,6 @@
 //! Requests that are a little ahead of the stream are held until it gets there: this hides the milliseconds between
-//! edges (design section 4, point 10).
+//! edges. So are requests for segments that this edge does not know: it may have stood still, or be cut off, and
+//! players give up on a segment that they were told does not exist.
 
 use super::Site;
 use super::answer::{Asked, send_playlist, send_segment};
@@ -7,7 +8,7 @@ use super::body::Body;
 use super::connection::Connection;
 use super::reply::{self, Why};
 use crate::edge::stream::hub::Stream;
-use crate::edge::stream::snapshot::{Lookup, Segment, Snapshot};
+use crate::edge::stream::snapshot::{Lookup, Playlist, Segment, Snapshot};
 use http::Response;
 use lectern_media::ledger::{Entry, SegmentName};
 use std::sync::Arc;
@@ -23,16 +24,14 @@ pub enum Wanted {
     Index(Arc<Stream>),
     /// The media playlist, before the first segment.
     Media(Arc<Stream>),
-    /// A segment that comes next, or next but one.
-    Ahead(Arc<Stream>, SegmentName),
-    /// A segment that a sibling may have.
-    Elsewhere(Arc<Stream>, Entry),
+    /// A segment that this edge does not hold.
+    Segment(Arc<Stream>, SegmentName),
 }
 
 impl Wanted {
     fn stream(&self) -> &Arc<Stream> {
         match self {
-            Self::Index(stream) | Self::Media(stream) | Self::Ahead(stream, _) | Self::Elsewhere(stream, _) => stream,
+            Self::Index(stream) | Self::Media(stream) | Self::Segment(stream, _) => stream,
         }
     }
 }
@@ -40,55 +39,70 @@ impl Wanted {
 /// Waits for it and answers.
 pub async fn wait(site: &Site, connection: &Connection, asked: &Asked, wanted: Wanted) -> Response<Body> {
     let Ok(_held) = site.held.try_acquire() else { return reply::why(Why::TooManyWait) };
-    if let Wanted::Elsewhere(stream, entry) = &wanted {
-        return fetch(site, asked, stream, entry).await;
-    }
-    let stream = wanted.stream();
+    let hold = wanted.stream().snapshot.load().hold();
+    let waiting = async {
+        match &wanted {
+            Wanted::Index(stream) => playlist(connection, asked, stream, |s| s.index.as_ref()).await,
+            Wanted::Media(stream) => playlist(connection, asked, stream, |s| s.media.as_ref()).await,
+            Wanted::Segment(stream, name) => segment(site, asked, stream, *name).await,
+        }
+    };
+    timeout(hold, waiting).await.unwrap_or_else(|_| reply::why(Why::TooLate))
+}
+
+async fn playlist(
+    connection: &Connection,
+    asked: &Asked,
+    stream: &Stream,
+    which: impl Fn(&Snapshot) -> Option<&Arc<Playlist>>,
+) -> Response<Body> {
     // Subscribed before the first look, so that no change falls between.
     let mut changed = stream.changed.subscribe();
-    let hold = stream.snapshot.load().hold();
-    let watching = async {
-        loop {
-            match try_now(connection, asked, &wanted, &stream.snapshot.load()) {
-                Some(response) => return response,
-                None if changed.changed().await.is_err() => return reply::why(Why::NoSuchStream),
-                None => {}
+    loop {
+        {
+            let snapshot = stream.snapshot.load();
+            match which(&snapshot) {
+                Some(playlist) => return send_playlist(connection, asked, playlist),
+                None if snapshot.expects_media() => {}
+                None => return reply::why(Why::NotLive),
             }
         }
-    };
-    timeout(hold, watching).await.unwrap_or_else(|_| reply::why(Why::TooLate))
-}
-
-/// The answer, if it is known by now.
-fn try_now(connection: &Connection, asked: &Asked, wanted: &Wanted, snapshot: &Snapshot) -> Option<Response<Body>> {
-    let playlist = match wanted {
-        Wanted::Index(_) => snapshot.index.as_ref(),
-        Wanted::Media(_) => snapshot.media.as_ref(),
-        Wanted::Ahead(_, name) => {
-            return match snapshot.lookup(name) {
-                Lookup::Held(segment) => Some(send_segment(asked, segment)),
-                // Listed, its bytes are on their way from a sibling.
-                Lookup::Ahead | Lookup::Elsewhere(_) => None,
-                Lookup::Unknown => Some(reply::why(Why::OtherEpoch)),
-            };
+        if changed.changed().await.is_err() {
+            return reply::why(Why::NoSuchStream);
         }
-        Wanted::Elsewhere(..) => return None,
-    };
-    match playlist {
-        Some(playlist) => Some(send_playlist(connection, asked, playlist)),
-        None if snapshot.expects_media() => None,
-        None => Some(reply::why(Why::NotLive)),
     }
 }
 
-async fn fetch(site: &Site, asked: &Asked, stream: &Arc<Stream>, entry: &Entry) -> Response<Body> {
-    let hold = stream.snapshot.load().hold();
-    match timeout(hold, site.elsewhere.fetch(stream.name.clone(), entry.clone())).await {
-        Ok(Some(bytes)) => {
-            let segment = Arc::new(Segment::new(entry.clone(), bytes, site.hub.clock.now_ms()));
-            send_segment(asked, &segment)
+async fn segment(site: &Site, asked: &Asked, stream: &Stream, name: SegmentName) -> Response<Body> {
+    let mut changed = stream.changed.subscribe();
+    let mut asked_ms = site.hub.clock.now_ms();
+    let mut inquired = false;
+    loop {
+        let mut elsewhere = None;
+        match stream.snapshot.load().lookup(&name, asked_ms) {
+            Lookup::Held(segment) => return send_segment(asked, segment),
+            Lookup::Nowhere => return reply::why(Why::NoSuchSegment),
+            Lookup::Elsewhere(entry) => elsewhere = Some(entry.clone()),
+            // Whether it can still come is a new question from here on.
+            Lookup::Ahead => (asked_ms, inquired) = (site.hub.clock.now_ms(), false),
+            Lookup::Unsure => {
+                if !std::mem::replace(&mut inquired, true) {
+                    stream.inquiry.notify_one();
+                }
+            }
         }
-        Ok(None) => reply::why(Why::NotFetched),
-        Err(_) => reply::why(Why::TooLate),
+        if let Some(entry) = elsewhere {
+            return fetch(site, asked, stream, entry).await;
+        }
+        if changed.changed().await.is_err() {
+            return reply::why(Why::NoSuchStream);
+        }
+    }
+}
+
+async fn fetch(site: &Site, asked: &Asked, stream: &Stream, entry: Entry) -> Response<Body> {
+    match site.elsewhere.fetch(stream.name.clone(), entry.clone()).await {
+        Some(bytes) => send_segment(asked, &Arc::new(Segment::new(entry, bytes, site.hub.clock.now_ms()))),
+        None => reply::why(Why::NotFetched),
     }
 }

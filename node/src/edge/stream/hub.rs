@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// One stream of the event.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Stream {
     pub snapshot: ArcSwap<Snapshot>,
     /// Told after every change of `snapshot`.
     pub changed: watch::Sender<()>,
+    /// Tells the stream's task that a request waits for a segment that is not known here.
+    pub inquiry: Notify,
     /// What RTMP and HTTP-FLV viewers read.
     pub ring: Arc<Ring>,
     /// Open RTMP play connections.
@@ -42,6 +44,7 @@ impl Stream {
             name: name.to_owned(),
             snapshot: ArcSwap::default(),
             changed: watch::Sender::new(()),
+            inquiry: Notify::new(),
             ring: Arc::default(),
             rtmp_viewers: AtomicU64::new(0),
             flv_viewers: AtomicU64::new(0),

@@ -2,14 +2,15 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue};
 
 /// How long a browser may remember a preflight, in seconds: two hours is what Chromium keeps at most.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-/// What players send beyond the safelisted headers.
+/// What players send beyond the safelisted headers: the answer to a preflight that names none.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Range, If-None-Match, If-Range, Cache-Control, Pragma");
 /// What players may read: lengths for bandwidth estimation, Date for the live clock, Retry-After when refused.
 const RESPONSE_HEADERS: HeaderValue =
@@ -62,7 +63,10 @@ impl Origins {
         self.allow(request, answer);
         if answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
+            // Any header may be sent: no answer depends on one, and credentials are never allowed.
+            let asked = request.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned().unwrap_or(REQUEST_HEADERS);
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+            answer.append(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
             answer.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE);
         }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::HeaderValue;
 use lectern_media::ledger::{Entry, Hash, SegmentName};
-use lectern_media::live::View;
+use lectern_media::live::{Verdict, View};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
@@ -115,12 +115,14 @@ pub struct Snapshot {
 pub enum Lookup<'a> {
     /// Here it is.
     Held(&'a Arc<Segment>),
-    /// The ledger knows it, this edge has no bytes of it: a sibling may.
+    /// It exists, and this edge has no bytes of it: a sibling may.
     Elsewhere(&'a Entry),
     /// It comes next, or next but one.
     Ahead,
-    /// It is not, or not any more, or not for a long time.
-    Unknown,
+    /// It cannot be told yet: ask the stream's task, and look at the snapshots that follow.
+    Unsure,
+    /// It does not exist, as far as the ingest and the siblings know.
+    Nowhere,
 }
 
 impl Snapshot {
@@ -142,19 +144,18 @@ impl Snapshot {
         }
     }
 
-    /// Looks a name up.
+    /// Looks a name up for a request that came at `asked_ms` (see [`View::verdict`]).
     #[must_use]
-    pub fn lookup(&self, name: &SegmentName) -> Lookup<'_> {
+    pub fn lookup(&self, name: &SegmentName, asked_ms: u64) -> Lookup<'_> {
         if let Some(segment) = self.segments.get(name) {
             return Lookup::Held(segment);
         }
-        let entries = &self.view.ledger.entries;
-        let at = entries.partition_point(|entry| name.msn().is_some_and(|msn| entry.msn < msn));
-        match entries.get(at).filter(|entry| entry.name() == *name) {
-            Some(entry) if entry.gap => Lookup::Unknown,
-            Some(entry) => Lookup::Elsewhere(entry),
-            None if self.view.is_a_little_ahead(*name) => Lookup::Ahead,
-            None => Lookup::Unknown,
+        match self.view.verdict(*name, asked_ms) {
+            Verdict::Elsewhere(entry) => Lookup::Elsewhere(entry),
+            Verdict::Ahead => Lookup::Ahead,
+            // What the view holds was looked up above.
+            Verdict::Unsure | Verdict::Held(_) => Lookup::Unsure,
+            Verdict::Nowhere => Lookup::Nowhere,
         }
     }
 

@@ -87,3 +87,42 @@ async fn no_more_requests_are_held_than_there_is_room_for() {
     until("the place is free again", || rig.site.held.available_permits() == 1).await;
     drop(taken);
 }
+
+#[tokio::test]
+async fn what_is_not_known_is_asked_for_and_only_then_called_missing() {
+    let rig = Rig::new().await;
+    let unsure = |level_ms| View { level_ms, heard_ms: level_ms, ..live(1..=8) };
+    rig.show(unsure(0));
+    // Three ahead of what this edge knows, and of an epoch that it does not know.
+    let other = format!("/live/hall-a/1-{}-9.ts", EPOCH + 60_000);
+    for path in [name(11), other] {
+        let mut client = rig.connect().await;
+        client.send("GET", &path, &[]).await;
+        rig.stream.inquiry.notified().await;
+        assert!(is_held(&mut client).await, "{path}: it may exist");
+        rig.show(unsure(u64::MAX));
+        assert_eq!(client.reply(false).await.status, 404, "{path}: it does not");
+        rig.show(unsure(0));
+    }
+}
+
+#[tokio::test]
+async fn what_a_sibling_lists_is_fetched_from_it() {
+    let sibling = Sibling { has: Some(segment_bytes(11)) };
+    let rig = Rig::with(Load::new(1_000, None, 70), sibling).await;
+    rig.show(View { level_ms: 0, ..live(1..=8) });
+    let mut client = rig.connect().await;
+    client.send("GET", &name(11), &[]).await;
+    rig.stream.inquiry.notified().await;
+    rig.show(View { level_ms: 0, rumours: vec![entry(11)], ..live(1..=8) });
+    assert_eq!(client.reply(false).await.body, segment_bytes(11));
+}
+
+#[tokio::test]
+async fn what_cannot_be_known_in_time_is_answered_with_503_and_the_end_of_the_connection() {
+    let rig = Rig::new().await;
+    rig.show(View { segment_ms: 20, level_ms: 0, ..begun() });
+    let reply = rig.get(&format!("/live/hall-a/1-{}-9.ts", EPOCH + 60_000)).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
+    assert_eq!(reply.header("connection"), "close");
+}

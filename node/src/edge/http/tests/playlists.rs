@@ -1,6 +1,7 @@
 //! Playlists: headers, validators, compression, refusal, age of connections, CORS.
 
 use super::*;
+use lectern_media::track::TrackSet;
 
 #[tokio::test]
 async fn a_playlist_says_what_it_is_and_how_long_it_is_news() {
@@ -217,4 +218,93 @@ async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
+}
+
+/// What a client that writes `text` and nothing more gets.
+async fn said(rig: &Rig, text: &str, half_closed: bool) -> Reply {
+    let mut client = rig.connect().await;
+    client.socket.write_all(text.as_bytes()).await.unwrap();
+    if half_closed {
+        client.socket.shutdown().await.unwrap();
+    }
+    client.reply(false).await
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_after_asking_is_answered() {
+    let rig = Rig::new().await;
+    rig.show(begun());
+    let text = "GET /live/hall-a/media.m3u8 HTTP/1.1\r\nhost: edge\r\n\r\n";
+    // It is held when its side closes.
+    let mut client = rig.connect().await;
+    client.socket.write_all(text.as_bytes()).await.unwrap();
+    client.socket.shutdown().await.unwrap();
+    until("it is held", || rig.site.held.available_permits() < HELD_MAX).await;
+    rig.get("/live/hall-b/media.m3u8").await;
+    rig.show(live(1..=8));
+    assert_eq!(client.reply(false).await.status, 200);
+    assert_eq!(said(&rig, text, true).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_has_one_host() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    let request = |version, hosts: &str| format!("GET /live/hall-a/media.m3u8 HTTP/{version}\r\n{hosts}\r\n");
+    for (version, hosts, status) in [
+        ("1.1", "host: edge\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "host: edge\r\nhost: other\r\n", 400),
+        ("1.0", "", 200),
+    ] {
+        assert_eq!(said(&rig, &request(version, hosts), false).await.status, status, "HTTP/{version} {hosts:?}");
+    }
+    rig.stream.ring.epoch(TrackSet::default(), false);
+    assert_eq!(said(&rig, "GET /live/hall-a.flv HTTP/1.1\r\n\r\n", false).await.status, 400);
+}
+
+#[tokio::test]
+async fn equivalent_paths_are_equal_and_lines_may_end_with_a_line_feed() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    assert_eq!(rig.get("/live/%68all%2Da/media.m3u8").await.status, 200);
+    assert_eq!(rig.get("/live%2fhall-a/media.m3u8").await.status, 404);
+    assert_eq!(said(&rig, "GET /live/hall-a/media.m3u8 HTTP/1.1\nhost: edge\n\n", false).await.status, 200);
+    rig.stream.ring.epoch(TrackSet::default(), false);
+    let mut flv = rig.connect().await;
+    flv.socket.write_all(b"GET /live/hall-a.flv HTTP/1.1\nhost: edge\n\n").await.unwrap();
+    assert_eq!(flv.head().await.0, 200);
+}
+
+#[tokio::test]
+async fn a_preflight_allows_the_headers_that_it_asks_for() {
+    let rig = Rig::new().await;
+    for (origins, origin, allowed) in [
+        (Origins::Any, "https://talks.example", true),
+        (Origins::new(&["https://talks.example".to_owned()]), "https://talks.example", true),
+        (Origins::new(&["https://talks.example".to_owned()]), "https://evil.example", false),
+    ] {
+        rig.site.hub.playback.store(Arc::new(Playback { known: true, http_flv: true, rtmp: true, origins }));
+        let headers = "cmcd-object,authorization,x-requested-with";
+        let asks =
+            [("origin", origin), ("access-control-request-method", "GET"), ("access-control-request-headers", headers)];
+        let preflight = rig.connect().await.request("OPTIONS", "/live/hall-a/media.m3u8", &asks).await;
+        let expected = if allowed { headers } else { "" };
+        assert_eq!(preflight.header("access-control-allow-headers"), expected, "{origin}");
+        assert_eq!(preflight.header("access-control-allow-credentials"), "");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_a_playlist_is_answered_with_the_whole_of_it_not_compressed() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    let path = "/live/hall-a/media.m3u8";
+    let compressed = rig.get_with(path, &[("accept-encoding", "gzip")]).await;
+    let etag = compressed.header("etag").to_owned();
+    assert!(etag.ends_with("-gz\""), "{etag}");
+    let asks = [("accept-encoding", "gzip"), ("range", "bytes=0-134"), ("if-none-match", etag.as_str())];
+    let reply = rig.get_with(path, &asks).await;
+    assert_eq!((reply.status, reply.header("content-encoding")), (200, ""));
+    assert_eq!(reply.body, live(1..=8).media.unwrap());
 }
