@@ -1,5 +1,6 @@
 //! TCP as all ports need it: accepted until told to stop, dialled with limits, closed without losing the last words.
 
+use super::log_limit::LogLimit;
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +33,10 @@ pub(crate) async fn accept(
         match accepted {
             Ok(connection) => return Some(connection),
             Err(error) => {
-                tracing::warn!(%error, "failed to accept on the {port} port");
+                static FAILED: LogLimit = LogLimit::new();
+                if let Some(unsaid) = FAILED.allow() {
+                    tracing::warn!(%error, unsaid, "failed to accept on the {port} port");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -200,6 +200,12 @@ impl Mirror {
         Self { ring, items: VecDeque::new(), newest_start: None, generation: 0 }
     }
 
+    /// See [`Ring::is_live`].
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.ring.is_live()
+    }
+
     /// Brings it up to date.
     pub fn refresh(&mut self) {
         let inner = self.ring.lock();

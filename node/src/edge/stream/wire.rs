@@ -28,12 +28,17 @@ impl Form {
     }
 
     /// What has to come before the first frame of an epoch at `t_ms`: metadata, then the sequence headers.
+    ///
+    /// Metadata have the time 0 (FLV 10.1, E.5): at another time players take them for a track of text.
     #[must_use]
     pub fn headers(self, tracks: &TrackSet, t_ms: u64) -> Bytes {
-        let parts =
-            [(TagKind::Script, &tracks.metadata), (TagKind::Video, &tracks.video), (TagKind::Audio, &tracks.audio)];
+        let parts = [
+            (TagKind::Script, 0, &tracks.metadata),
+            (TagKind::Video, t_ms, &tracks.video),
+            (TagKind::Audio, t_ms, &tracks.audio),
+        ];
         let parts: Vec<_> =
-            parts.into_iter().filter_map(|(kind, body)| Some(self.message(kind, t_ms, body.as_ref()?))).collect();
+            parts.into_iter().filter_map(|(kind, t_ms, body)| Some(self.message(kind, t_ms, body.as_ref()?))).collect();
         parts.concat().into()
     }
 

@@ -143,3 +143,68 @@ async fn a_link_that_falls_silent_is_closed() {
     while !matches!(link.event().await, Event::Closed(_)) {}
     assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
 }
+
+impl Client {
+    /// Reads bytes as they are until `text` is among them; all of them.
+    async fn until_text(&mut self, text: &str) -> Vec<u8> {
+        let mut seen = BytesMut::new();
+        while !seen.windows(text.len()).any(|window| window == text.as_bytes()) {
+            let read = tokio::time::timeout(PATIENCE, self.socket.read_buf(&mut seen));
+            assert_ne!(read.await.expect(text).unwrap(), 0, "closed before {text}");
+        }
+        seen.to_vec()
+    }
+
+    async fn pause(&mut self, paused: bool) {
+        use lectern_media::amf0::{Value, write_all};
+        use lectern_media::rtmp::{chunk, message};
+        let values = [Value::from("pause"), Value::from(0.0), Value::Null, Value::Boolean(paused), Value::from(0.0)];
+        let payload = write_all(&values);
+        let bytes = chunk::serialise(message::csid::DATA, message::kind::COMMAND, 1, 0, &payload, 128);
+        self.socket.write_all(&bytes).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_player_is_told_that_the_stream_is_over() {
+    let (_studio, a) = live_edge().await;
+    let stream = a.edge.hub.stream("hall-a").unwrap();
+    let mut player = Client::play(&a, "hall-a").await;
+    player.media(2).await;
+    stream.ring.end();
+    let mut ended = false;
+    loop {
+        match player.event().await {
+            Event::Ended => ended = true,
+            Event::Closed(_) => break,
+            _ => {}
+        }
+    }
+    assert!(ended, "the end of the connection alone is a broken connection to players");
+    until("it is gone", || stream.rtmp_viewers.load(Relaxed) == 0).await;
+}
+
+#[tokio::test]
+async fn a_player_that_pauses_gets_nothing_until_it_goes_on() {
+    let (mut studio, a) = live_edge().await;
+    let mut player = Client::play(&a, "hall-a").await;
+    player.media(2).await;
+    player.pause(true).await;
+    player.until_text("NetStream.Pause.Notify").await;
+    studio.publish(1).await;
+    player.pause(false).await;
+    let between = player.until_text("NetStream.Unpause.Notify").await;
+    assert!(between.len() < 400, "{} bytes while it paused", between.len());
+    studio.publish(1).await;
+    let mut more = BytesMut::new();
+    tokio::time::timeout(PATIENCE, player.socket.read_buf(&mut more)).await.expect("media again").unwrap();
+}
+
+#[tokio::test]
+async fn a_player_that_is_let_go_is_told_so() {
+    let (_studio, a) = live_edge().await;
+    let mut player = Client::play(&a, "hall-a").await;
+    player.media(2).await;
+    a.edge.shards.drain(super::viewers::Pace { from_ms: 0, until_ms: 1 });
+    player.until_text("NetStream.Play.Stop").await;
+}

@@ -42,6 +42,7 @@ impl Place {
     /// The second value says that frames were skipped to get here.
     pub fn next<'a>(&mut self, mirror: &'a Mirror, form: Form) -> (Next<'a>, bool) {
         let (next, seen, generation, skipping) = match *self {
+            Self::Waiting if !mirror.is_live() => return (Next::Over, false),
             Self::Waiting => return (self.start(mirror, form), false),
             Self::Playing { next, epoch, generation, skipping } => (next, epoch, generation, skipping),
         };

@@ -1,4 +1,4 @@
-//! The RTMP port of an edge: a session until it plays, then a viewer of a shard. The session is dropped there.
+//! The RTMP port of an edge: a session until it plays, then a viewer of a shard, which keeps the session.
 
 use super::lobby::{Lobby, Seat};
 use super::shard::{Joiner, Shards};
@@ -58,10 +58,10 @@ impl Play {
         let mut newcomer =
             Newcomer { play: self, socket, session, peer, agent: String::new(), unsent: BytesMut::new() };
         if let Some(stream) = newcomer.converse(&seat).await? {
-            // Boxed by nobody, held by nobody: what is left of the session is its last words.
-            let Newcomer { socket, unsent, .. } = newcomer;
+            let Newcomer { socket, unsent, session, .. } = newcomer;
             drop(seat);
-            self.shards.join(Joiner { socket, stream, form: Form::Rtmp, opening: unsent.freeze() }).await;
+            let (opening, session) = (unsent.freeze(), Some(Box::new(session)));
+            self.shards.join(Joiner { socket, stream, form: Form::Rtmp, opening, session }).await;
         }
         Ok(())
     }

@@ -5,7 +5,9 @@ use crate::edge::counting::Protocol;
 use crate::edge::stream::hub::{Hub, Stream};
 use crate::edge::stream::ring::Mirror;
 use crate::edge::stream::wire::Form;
+use crate::net::socket;
 use bytes::Bytes;
+use lectern_media::rtmp::server::Session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -34,6 +36,8 @@ pub struct Joiner {
     pub form: Form,
     /// What goes first.
     pub opening: Bytes,
+    /// The session of a viewer of RTMP.
+    pub session: Option<Box<Session>>,
 }
 
 /// How viewers are let go while the edge drains: evenly from `from_ms` to `until_ms`.
@@ -150,7 +154,7 @@ impl Shard {
 
     /// A newcomer is served at once.
     fn admit(&mut self, joiner: Joiner) {
-        let Joiner { socket, stream, form, opening } = joiner;
+        let Joiner { socket, stream, form, opening, session } = joiner;
         let now_ms = self.hub.clock.now_ms();
         let known = |group: &Group| Arc::ptr_eq(&group.stream, &stream) && group.form == form;
         let at = self.groups.iter().position(known).unwrap_or_else(|| {
@@ -163,7 +167,7 @@ impl Shard {
         if group.viewers.is_empty() {
             group.mirror.refresh();
         }
-        let mut viewer = Viewer::new(socket, opening, now_ms);
+        let mut viewer = Viewer::new(socket, opening, session, now_ms);
         let mut tally = Tally::default();
         count(&group.stream, form).fetch_add(1, Relaxed);
         if viewer.visit(&group.mirror, form, now_ms, &mut self.scratch, &mut tally) == Visit::Stays {
@@ -187,12 +191,14 @@ impl Shard {
                     continue;
                 }
                 let visit = viewer.visit(&group.mirror, group.form, now_ms, &mut self.scratch, &mut tally);
-                if visit == Visit::Stays {
-                    at += 1;
-                } else {
-                    let stalled = u64::from(visit == Visit::Stalled);
-                    self.hub.totals.stalls.fetch_add(stalled, Relaxed);
-                    group.dismiss(at);
+                match visit {
+                    Visit::Stays => at += 1,
+                    Visit::Gone => drop(group.dismiss(at)),
+                    Visit::Over => close(group.dismiss(at)),
+                    Visit::Stalled => {
+                        self.hub.totals.stalls.fetch_add(1, Relaxed);
+                        drop(group.dismiss(at));
+                    }
                 }
                 visited += 1;
                 if visited % VISITS_IN_A_ROW == 0 {
@@ -213,7 +219,9 @@ impl Shard {
         let mut surplus = there.saturating_sub(pace.may_stay(initial, now_ms));
         for group in &mut self.groups {
             while surplus > 0 && !group.viewers.is_empty() {
-                group.dismiss(group.viewers.len() - 1);
+                let mut viewer = group.dismiss(group.viewers.len() - 1);
+                viewer.say_goodbye("NetStream.Play.Stop", "this edge is going: play again");
+                close(viewer);
                 surplus -= 1;
             }
         }
@@ -221,10 +229,16 @@ impl Shard {
 }
 
 impl Group {
-    fn dismiss(&mut self, at: usize) {
-        self.viewers.swap_remove(at);
+    fn dismiss(&mut self, at: usize) -> Viewer {
         count(&self.stream, self.form).fetch_sub(1, Relaxed);
+        self.viewers.swap_remove(at)
     }
+}
+
+/// Closes in good order, so that the last words arrive.
+fn close(viewer: Viewer) {
+    let mut socket = viewer.into_socket();
+    tokio::spawn(async move { socket::close(&mut socket).await });
 }
 
 fn count(stream: &Stream, form: Form) -> &AtomicU64 {

@@ -4,6 +4,9 @@ use super::cursor::{Next, Place};
 use crate::edge::stream::ring::{Item, Mirror};
 use crate::edge::stream::wire::Form;
 use bytes::Bytes;
+use lectern_media::machine::Output;
+use lectern_media::rtmp::limits;
+use lectern_media::rtmp::server::{Event, Session};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -12,6 +15,12 @@ use tokio::net::TcpStream;
 pub const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// A viewer that takes no byte for this long while there are some is gone (design section 9).
 pub const WRITE_STALL_MS_MAX: u64 = 10_000;
+/// A player that pauses for longer than this plays again with a new connection: each holds a place at this edge.
+pub const PAUSE_MS_MAX: u64 = 600_000;
+/// What may have to go first: the longest message that an encoder may send, and answers to some talk.
+const REST_BYTES_MAX: usize = limits::AFTER_PUBLISH.message_bytes + (1 << 20);
+/// What players are told at the end.
+const OVER: &str = "the stream is over";
 /// Frames in one vectored write: a merge window holds a dozen; after a pause of the socket several writes follow.
 const FRAMES_PER_WRITE: usize = 64;
 /// Writes per visit and viewer, so that one that catches up does not hold up the others.
@@ -37,6 +46,10 @@ pub struct Viewer {
     moved_ms: u64,
     /// There is something that the socket did not take.
     pub behind: bool,
+    /// Answers what a player of RTMP says, and has the last word.
+    session: Option<Box<Session>>,
+    /// The player wants nothing, since then.
+    paused_ms: Option<u64>,
 }
 
 /// How a visit ended.
@@ -44,8 +57,10 @@ pub struct Viewer {
 pub enum Visit {
     /// It is still there.
     Stays,
-    /// The peer closed or broke the connection, or there is nothing more for it.
+    /// The peer closed or broke the connection.
     Gone,
+    /// There is nothing more for it, and it was told so: what is written has to arrive.
+    Over,
     /// It took nothing for [`WRITE_STALL_MS_MAX`].
     Stalled,
 }
@@ -60,17 +75,25 @@ pub struct Tally {
 }
 
 impl Viewer {
-    /// A viewer whose first bytes are `opening` (the head of an HTTP answer, for instance).
+    /// A viewer whose first bytes are `opening` (the head of an HTTP answer, for instance). A viewer of RTMP comes with
+    /// its session.
     #[must_use]
-    pub fn new(socket: TcpStream, opening: Bytes, now_ms: u64) -> Self {
-        Self { socket, place: Place::Waiting, rest: opening, moved_ms: now_ms, behind: false }
+    pub fn new(socket: TcpStream, opening: Bytes, session: Option<Box<Session>>, now_ms: u64) -> Self {
+        let place = Place::Waiting;
+        Self { socket, place, rest: opening, moved_ms: now_ms, behind: false, session, paused_ms: None }
     }
 
-    /// Writes what is ready, and drops what the peer sends (acknowledgements, pings).
+    /// Writes what is ready, and reads what the peer sends: a player of RTMP is answered, everything else is dropped.
     pub fn visit(&mut self, mirror: &Mirror, form: Form, now_ms: u64, scratch: &mut [u8], tally: &mut Tally) -> Visit {
-        if self.peer_left(scratch) {
+        if self.peer_left(now_ms, scratch) {
             return Visit::Gone;
         }
+        let stall_ms = match self.paused_ms {
+            Some(since_ms) if now_ms.saturating_sub(since_ms) >= PAUSE_MS_MAX => return Visit::Gone,
+            // A player that pauses may leave what was under way to it unread.
+            Some(_) => u64::MAX,
+            None => WRITE_STALL_MS_MAX,
+        };
         self.behind = true;
         for _ in 0..WRITES_PER_VISIT {
             match self.write(mirror, form, tally) {
@@ -83,21 +106,70 @@ impl Viewer {
                     self.moved_ms = now_ms;
                     return Visit::Stays;
                 }
-                Wrote::Full if now_ms.saturating_sub(self.moved_ms) >= WRITE_STALL_MS_MAX => return Visit::Stalled,
+                Wrote::Full if now_ms.saturating_sub(self.moved_ms) >= stall_ms => return Visit::Stalled,
                 Wrote::Full => return Visit::Stays,
-                Wrote::Over => return Visit::Gone,
+                Wrote::Over => return Visit::Over,
+                Wrote::Broken => return Visit::Gone,
             }
         }
         Visit::Stays
     }
 
     /// One read is enough: more would be a peer that talks all the time, and that can wait in its own buffer.
-    fn peer_left(&self, scratch: &mut [u8]) -> bool {
+    fn peer_left(&mut self, now_ms: u64, scratch: &mut [u8]) -> bool {
         match self.socket.try_read(scratch) {
             Ok(0) => true,
-            Ok(_) => false,
+            Ok(count) => self.talk(now_ms, &scratch[..count]),
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
+    }
+
+    /// Answers what a player of RTMP says. Whether it wants to go.
+    fn talk(&mut self, now_ms: u64, said: &[u8]) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        if session.handle_bytes(now_ms, Bytes::copy_from_slice(said)).is_err() {
+            return true;
+        }
+        let mut answers = Vec::new();
+        loop {
+            match session.poll() {
+                Output::Send(bytes) => answers.push(bytes),
+                Output::Wait(_) => break,
+                Output::Event(Event::Pause { paused }) => self.paused_ms = paused.then_some(now_ms),
+                Output::Event(Event::Ended | Event::Closed(_)) => return true,
+                Output::Event(_) => {}
+            }
+        }
+        // Between whole messages: the rest of the one in flight goes first.
+        self.append(&answers);
+        self.rest.len() > REST_BYTES_MAX
+    }
+
+    fn append(&mut self, bytes: &[Bytes]) {
+        if !bytes.is_empty() {
+            self.rest = [std::slice::from_ref(&self.rest), bytes].concat().concat().into();
+        }
+    }
+
+    /// The last words for a player of RTMP: after them nothing comes any more. It takes them to be the end of what it
+    /// plays; without them a player calls the connection broken.
+    pub fn say_goodbye(&mut self, code: &str, words: &str) {
+        let Some(mut session) = self.session.take() else { return };
+        if session.close(code, words).is_err() {
+            return;
+        }
+        let mut last = Vec::new();
+        while let Output::Send(bytes) = session.poll() {
+            last.push(bytes);
+        }
+        self.append(&last);
+    }
+
+    /// Writes what it can at once of what has to go first; the socket is then closed in good order.
+    pub fn into_socket(self) -> TcpStream {
+        // What does not fit into the socket of a viewer that is let go is lost.
+        let _ = self.socket.try_write(&self.rest);
+        self.socket
     }
 
     fn write(&mut self, mirror: &Mirror, form: Form, tally: &mut Tally) -> Wrote {
@@ -127,7 +199,7 @@ impl Viewer {
                 if written == offered { Wrote::All } else { Wrote::Some }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Wrote::Full,
-            Err(_) => Wrote::Over,
+            Err(_) => Wrote::Broken,
         }
     }
 
@@ -143,6 +215,9 @@ impl Viewer {
         tally: &mut Tally,
     ) -> (Place, bool) {
         let mut ahead = self.place;
+        if self.paused_ms.is_some() {
+            return (ahead, false);
+        }
         while frames.count < FRAMES_PER_WRITE {
             let before = ahead;
             let (next, skipped) = ahead.next(mirror, form);
@@ -152,7 +227,11 @@ impl Viewer {
             }
             match next {
                 Next::Nothing => break,
-                Next::Over => return (ahead, self.rest.is_empty() && frames.count == 0),
+                Next::Over => {
+                    let words = if mirror.is_live() { "the tracks of the stream changed: play again" } else { OVER };
+                    self.say_goodbye("NetStream.Play.UnpublishNotify", words);
+                    return (ahead, self.rest.is_empty() && frames.count == 0);
+                }
                 Next::Headers(headers) if frames.count == 0 => {
                     self.rest =
                         if self.rest.is_empty() { headers } else { [self.rest.as_ref(), &headers].concat().into() };
@@ -202,8 +281,10 @@ enum Wrote {
     Some,
     /// The socket was full.
     Full,
-    /// There is nothing more to write, or nobody to write to.
+    /// There is nothing more to write.
     Over,
+    /// There is no peer to write to any more.
+    Broken,
 }
 
 /// The frames of one write, all of one epoch.
