@@ -3,6 +3,7 @@
 //! One loop: what the nodes say comes in, a plan is made, the fleet is brought there, and what is so is shown to the
 //! entry, the API and the screen. The loop decides nothing that `plan` can decide.
 
+mod address;
 mod api;
 mod entry;
 mod files;
@@ -15,6 +16,7 @@ use crate::args::{LocalOptions, Output};
 use crate::plan::{self, Observed, Plan};
 use crate::scaling::Rules;
 use crate::validate::Event;
+use address::reachable;
 use anyhow::{Context, Result};
 use files::Workdir;
 use fleet::Fleet;
@@ -126,7 +128,7 @@ impl Runner {
     /// Says where everything is.
     fn announce(&mut self, options: &LocalOptions) {
         let address = self.fleet.ingest_address();
-        for notice in report::opening(&self.event, &self.keys, address, self.http, self.api) {
+        for notice in report::opening(&self.event, &self.keys, address, reachable(self.http), reachable(self.api)) {
             self.screen.say(&notice);
         }
         let missing = self.event.forward.iter().filter(|forward| {

@@ -7,6 +7,7 @@ mod node;
 mod poll;
 mod ports;
 
+use super::address::reachable;
 use super::files::Workdir;
 use super::report::Notice;
 use crate::audience::fold::{Answer, Fold, Seen};
