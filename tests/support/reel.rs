@@ -1,4 +1,5 @@
-//! An encoder of our own, for what real ones cannot be made to do: clips one after another in one RTMP connection.
+//! An encoder of our own, for what real ones cannot be made to do: clips one after another in one RTMP connection, and
+//! any FLV tags at any time with any time stamp.
 
 use crate::media::{Clip, file};
 use crate::wait::{unix_ms, until};
@@ -18,10 +19,46 @@ const PICTURE_MS: u32 = 34;
 
 /// One message for the ingest.
 #[derive(Clone, Debug)]
-struct Tag {
-    kind: u8,
-    t_ms: u32,
-    body: Bytes,
+pub struct Tag {
+    /// FLV tag type: 8 audio, 9 video, 18 data.
+    pub kind: u8,
+    /// When it is sent, milliseconds from the start.
+    pub at_ms: u32,
+    /// Its time stamp; wraps.
+    pub t_ms: u32,
+    /// FLV tag body.
+    pub body: Bytes,
+}
+
+impl Tag {
+    /// A video tag whose time stamp is when it is sent.
+    #[must_use]
+    pub fn video(at_ms: u32, body: &'static [u8]) -> Self {
+        Self { kind: 9, at_ms, t_ms: at_ms, body: Bytes::from_static(body) }
+    }
+
+    /// A configuration of audio or video.
+    #[must_use]
+    pub fn is_header(&self) -> bool {
+        matches!(self.kind, 8 | 9) && self.body.get(1) == Some(&0)
+    }
+
+    /// A video picture, with whether decoding can begin at it.
+    #[must_use]
+    pub fn picture(&self) -> Option<bool> {
+        let media = self.kind == 9 && self.body.get(1) == Some(&1);
+        media.then(|| self.body.first().is_some_and(|first| first >> 4 == 1))
+    }
+
+    /// The same message with one byte of its body changed.
+    #[must_use]
+    pub fn with_byte(&self, at: usize, value: u8) -> Self {
+        let mut body = self.body.to_vec();
+        if let Some(byte) = body.get_mut(at) {
+            *byte = value;
+        }
+        Self { body: body.into(), ..self.clone() }
+    }
 }
 
 /// Clips one after another; times go on.
@@ -36,13 +73,28 @@ impl Reel {
     /// # Errors
     /// When the clip cannot be made or read.
     pub fn then(mut self, clip: Clip, seconds: u32) -> Result<Self> {
-        let begin = self.tags.last().map_or(0, |last| last.t_ms + PICTURE_MS);
+        let begin = self.tags.last().map_or(0, |last| last.at_ms + PICTURE_MS);
         let path = file(clip)?;
         let bytes = Bytes::from(std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?);
         let tags = read(bytes).with_context(|| format!("{} is no FLV", path.display()))?;
         let of_it = tags.into_iter().filter(|tag| tag.t_ms < seconds * 1_000);
-        self.tags.extend(of_it.map(|tag| Tag { t_ms: begin + tag.t_ms, ..tag }));
+        self.tags.extend(of_it.map(|tag| Tag { at_ms: begin + tag.t_ms, t_ms: begin + tag.t_ms, ..tag }));
         Ok(self)
+    }
+
+    /// What is sent, in order.
+    #[must_use]
+    pub fn tags(&self) -> &[Tag] {
+        &self.tags
+    }
+
+    /// Puts any number of messages, at any time, in the place of each.
+    #[must_use]
+    pub fn each(mut self, change: impl FnMut(Tag) -> Vec<Tag>) -> Self {
+        self.tags = self.tags.into_iter().flat_map(change).collect();
+        // Stable: messages of one time stay in their order.
+        self.tags.sort_by_key(|tag| tag.at_ms);
+        self
     }
 
     /// Publishes it at real time, in one connection, and goes.
@@ -64,7 +116,7 @@ impl Reel {
         }
         let began = Instant::now();
         for tag in self.tags {
-            let due = until(began, Duration::from_millis(tag.t_ms.into()));
+            let due = until(began, Duration::from_millis(tag.at_ms.into()));
             tokio::pin!(due);
             loop {
                 tokio::select! {
@@ -124,7 +176,8 @@ fn read(mut file: Bytes) -> Result<Vec<Tag>> {
         if file.len() < length + TAG_TRAILER_LENGTH {
             bail!("it ends in a tag");
         }
-        tags.push(Tag { kind, t_ms: u32::from_be_bytes([t3, t2, t1, t0]), body: file.split_to(length) });
+        let t_ms = u32::from_be_bytes([t3, t2, t1, t0]);
+        tags.push(Tag { kind, at_ms: t_ms, t_ms, body: file.split_to(length) });
         let _ = file.split_to(TAG_TRAILER_LENGTH);
     }
     Ok(tags)
