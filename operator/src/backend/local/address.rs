@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// `address`, or this machine's own address where that names none (`0.0.0.0`, `[::]`). Without a network it is the
 /// machine itself.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+pub(in crate::backend::local) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => own(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
         // Such a socket accepts both: what people can type comes first.

@@ -16,7 +16,7 @@ use crate::scaling::Rules;
 use anyhow::Result;
 use jiff::Timestamp;
 use lectern_api::node_config::{IngestListen, Peer};
-use news::{News, reachable};
+use news::News;
 use nix::sys::signal::Signal;
 use node::{Listen, Node, State};
 use ports::Ports;

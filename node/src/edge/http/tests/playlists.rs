@@ -57,7 +57,8 @@ async fn what_is_not_there_is_explained_and_never_cached() {
         ("/live/hall-a/index.m3u8", 404, "5"),
         ("/live/hall-a/media.m3u8", 404, "5"),
         ("/live/hall-a.flv", 404, "5"),
-        ("/live/hall-a/1-1-1.ts", 404, ""),
+        // An edge that was told nothing cannot know that it does not exist.
+        ("/live/hall-a/1-1-1.ts", 503, "1"),
         ("/nothing", 404, ""),
     ];
     for (path, status, retry_after) in cases {

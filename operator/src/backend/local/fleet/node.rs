@@ -1,9 +1,10 @@
 //! One node: its process, where it listens, and what is known of it.
 
 use super::child::{self, Backoff, Hold};
-use super::news::{News, reachable};
+use super::news::News;
 use super::poll;
 use super::ports::Ports;
+use crate::backend::local::address::reachable;
 use crate::backend::local::files::Workdir;
 use crate::backend::local::report::Notice;
 use crate::plan::{EdgeSeen, IngestSeen, LocalProcess, Plan, Role};
