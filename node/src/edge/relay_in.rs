@@ -94,6 +94,7 @@ struct Link<'a> {
     seat: Option<Seat>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, on a stack")]
 enum Went {
     Read(usize),
     Reply(Option<Reply>),
