@@ -8,6 +8,8 @@ mod check;
 mod deliver;
 #[path = "sim/encoder.rs"]
 mod encoder;
+#[path = "sim/links.rs"]
+mod links;
 #[path = "sim/orderings.rs"]
 mod orderings;
 #[path = "sim/random.rs"]
