@@ -7,19 +7,28 @@ use e2e::follow::{Follower, Seen, agree, read};
 use e2e::media::Clip;
 use e2e::nodes::Fleet;
 use e2e::publish::ffmpeg;
-use e2e::wait::{until, wait_for};
+use e2e::wait::wait_for;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 const STREAM: &str = "hall-a";
 
-fn at(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
+/// Time for the segments that a step waits for: at most eight of two seconds, and a machine that is busy.
+const LISTED_S: u64 = 60;
 
 /// The epochs whose segments were listed, from names `PROFILE-EPOCH-MSN.ts`.
 fn epochs(seen: &Seen) -> BTreeSet<u64> {
     seen.segments.keys().map(|name| name.split('-').nth(1).unwrap().parse().unwrap()).collect()
+}
+
+/// Waits until `follower` has seen `segments` segments since the beginning, in `epochs_wanted` epochs.
+async fn has_listed(follower: &Follower, epochs_wanted: usize, segments: usize) {
+    let what = format!("{segments} segments in {epochs_wanted} epochs are listed");
+    let seen = || {
+        let seen = follower.seen();
+        let listed = seen.segments.len() >= segments && epochs(&seen).len() >= epochs_wanted;
+        std::future::ready(listed.then_some(()))
+    };
+    wait_for(&what, LISTED_S, seen).await.unwrap();
 }
 
 /// Each epoch but the first begins with exactly one discontinuity, and none stands elsewhere.
@@ -46,26 +55,31 @@ async fn edges_that_join_at_any_time_serve_the_same_bytes() {
         (0..3).map(|n| Follower::start(&format!("http://{}", fleet.edge(n).unwrap().http), STREAM)).collect();
     let _ingest = fleet.start_ingest().await.unwrap();
     let _first = fleet.start_edge(0).await.unwrap();
-    // Made before the clock starts: the first time takes some seconds.
-    e2e::media::file(Clip::Plain).unwrap();
-    let began = Instant::now();
     let publisher = ffmpeg("publisher", fleet.folder.path(), Clip::Plain, &fleet.publish_url(STREAM)).unwrap();
 
-    until(began, at(13)).await;
+    // The second edge joins before the list is full, the third after its first segments have left it.
+    let listed = &followers[0];
+    has_listed(listed, 1, 7).await;
     let mut second = fleet.start_edge(1).await.unwrap();
     fleet.wait_ready(1).await.unwrap();
-    until(began, at(31)).await;
+    has_listed(listed, 1, 14).await;
     let _third = fleet.start_edge(2).await.unwrap();
     fleet.wait_ready(2).await.unwrap();
-    until(began, at(38)).await;
+    has_listed(&followers[2], 1, 10).await;
     second.kill().unwrap();
-    until(began, at(41)).await;
+    let before = listed.seen().segments.len();
+    has_listed(listed, 1, before + 1).await;
     let _second = fleet.start_edge(1).await.unwrap();
     fleet.wait_ready(1).await.unwrap();
-    until(began, at(47)).await;
+    has_listed(&followers[1], 1, before + 3).await;
     drop(publisher);
     let _publisher = ffmpeg("publisher-2", fleet.folder.path(), Clip::Plain, &fleet.publish_url(STREAM)).unwrap();
-    until(began, at(68)).await;
+    has_listed(listed, 2, before + 14).await;
+    for late in &followers[1..] {
+        let last = read(listed.seen().history.last().unwrap()).unwrap().segments.pop().unwrap().uri;
+        let seen = || std::future::ready(late.seen().segments.contains_key(&last).then_some(()));
+        wait_for("a late edge lists what the first one does", LISTED_S, seen).await.unwrap();
+    }
 
     let seen: Vec<Seen> = followers.iter().map(Follower::seen).collect();
     let (segments, playlists) = agree(&seen).unwrap();

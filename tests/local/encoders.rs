@@ -102,7 +102,7 @@ const FIRST_S: u32 = 12;
 const SECOND_S: u32 = 24;
 /// Pictures that each player takes in: from near the beginning to well behind the change, at 30 a second.
 const WATCHED: usize = 500;
-/// A tail shorter than 300 ms is dropped at the end of an epoch (design section 4, 2).
+/// A tail shorter than 300 ms is dropped at the end of an epoch, in pictures at 30 a second.
 const TAIL_PICTURES: usize = 9;
 
 /// The widths of `WATCHED` pictures as ffprobe decodes them, each with how many there were in a row. It complains of

@@ -9,7 +9,7 @@ use e2e::publish::ffmpeg_once;
 use e2e::wait::wait_for;
 use std::path::{Path, PathBuf};
 
-/// A tail shorter than this is dropped at the end of an epoch, in pictures at 30 a second (design section 4, 2).
+/// A tail shorter than this is dropped at the end of an epoch, in pictures at 30 a second.
 const TAIL_PICTURES: usize = 9;
 /// The same in AAC frames of 1,024 samples at 48 kHz.
 const TAIL_AAC: usize = 15;

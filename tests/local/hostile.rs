@@ -26,8 +26,8 @@ const ATTACKS: usize = 10_000;
 const AT_ONCE: usize = 600;
 /// How long an attacker who waits goes on waiting.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Memory that a node may take more than before. The limits of the design allow 2,000 unproven connections of
-/// 128 KiB each; what is seen is far less.
+/// Memory that a node may take more than before. The limits of nodes allow 2,000 connections without a
+/// key of 128 KiB each; the measured figure is far lower.
 const MEMORY_MORE_KIB: u64 = 128 * 1024;
 
 /// The addresses under attack.

@@ -11,8 +11,8 @@ use e2e::publish::{ffmpeg, persistent};
 use e2e::wait::{unix_ms, wait_for};
 
 const STREAM: &str = "hall-a";
-/// From the accepted publish to the first segment of the new epoch at every edge, and to a frame of it in hls.js (design
-/// section 11). On a shared machine the figures are printed beside these bars.
+/// From the accepted publish to the first segment of the new epoch at every edge, and to a frame of it in hls.js: goals
+/// that a quiet machine meets. On a shared machine the figures are printed beside them.
 const LISTED_BAR_MS: u64 = 3_000;
 const SHOWN_BAR_MS: u64 = 6_000;
 /// Only what a busy machine does not explain is refused.

@@ -1,4 +1,4 @@
-//! Bad input at the front door: each row of the table in the design's section 9 that a process can show.
+//! Publishers that the ingest refuses, by name, and publishers that replace each other.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
 use e2e::media::{Clip, file};

@@ -42,11 +42,12 @@ impl Follower {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (base, mine) = (format!("{base}/live/{stream}"), seen.clone());
         let task = tokio::spawn(async move {
+            let mut due = tokio::time::interval(LOAD_EVERY);
             loop {
+                due.tick().await;
                 if look(&base, &mine).await.is_err() {
                     lock(&mine).silent += 1;
                 }
-                tokio::time::sleep(LOAD_EVERY).await;
             }
         });
         Self { seen, task }

@@ -1,5 +1,6 @@
 //! Child processes that end with the test, whatever happens, and whose logs are shown when it fails.
 
+use crate::wait::wait_for;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -108,16 +109,8 @@ impl Running {
     /// # Errors
     /// When it has not ended after `seconds`.
     pub async fn wait(&mut self, seconds: u64) -> Result<ExitStatus> {
-        let deadline = Instant::now() + Duration::from_secs(seconds);
-        loop {
-            if let Some(status) = self.ended()? {
-                return Ok(status);
-            }
-            if Instant::now() > deadline {
-                bail!("{} has not ended after {seconds} s", self.name);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let what = format!("{} ends", self.name);
+        wait_for(&what, seconds, || std::future::ready(self.ended().transpose())).await?
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

@@ -34,7 +34,7 @@ const NAMESPACES: usize = 10;
 const LIMIT: Duration = Duration::from_secs(1_800);
 /// How long nothing may be written.
 const REST: Duration = Duration::from_secs(20);
-/// What the operator may hold (design section 11), in KiB.
+/// What the operator may hold with a thousand events (ADR 6), in KiB.
 const MEMORY_KIB_MAX: u64 = 100 * 1_024;
 /// How long an ingest lets those wait who ask for news.
 const LONG_POLL: Duration = Duration::from_secs(30);
