@@ -2,57 +2,20 @@
 
 use crate::crowd::Viewer;
 use crate::http::{Connection, Endless, Head, ReadError};
-use crate::lines::Lines;
-use crate::policy::{FAILED_MS, REQUEST_MS, RETRY_AFTER_S_MAX};
+use crate::live::{self, Left};
+use crate::policy::{REQUEST_MS, RETRY_AFTER_S_MAX};
 use crate::target::{Host, Kind};
 use crate::timeline::{Sight, Timeline};
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Watches until the run is over.
 pub async fn watch(viewer: Viewer) {
-    let shared = viewer.shared.clone();
-    shared.tally(Kind::Flv).viewers += 1;
-    let mut timeline = Timeline::new(viewer.number, Kind::Flv, shared.clone());
-    tokio::select! {
-        () = shared.over() => {}
-        () = run(&viewer, &mut timeline) => {}
-    }
-    timeline.settle();
-}
-
-async fn run(viewer: &Viewer, timeline: &mut Timeline) {
-    let shared = &viewer.shared;
-    let hosts = viewer.stream.hosts.clone();
-    let mut lines = Lines::new(hosts, shared.spread, viewer.number, shared.connections.clone());
-    let mut failures = 0;
-    loop {
-        let host = lines.fresh();
-        let request = lines.request(&host, &viewer.stream.path);
-        shared.tally(Kind::Flv).requests += 1;
-        let before = timeline.frames();
-        let left = connection(&host, &request, timeline).await;
-        failures = if timeline.frames() > before { 0 } else { failures };
-        match left {
-            Left::Asked(status, seconds) => {
-                timeline.asked_to_wait(status == 503);
-                sleep(Duration::from_secs(seconds.clamp(1, RETRY_AFTER_S_MAX))).await;
-            }
-            Left::Failed(error) => {
-                failures += 1;
-                timeline.lost(failures > 1, &format_args!("{} at {}: {error}", viewer.stream.path, host.authority));
-                if failures > 1 {
-                    sleep(Duration::from_millis(FAILED_MS)).await;
-                }
-            }
-        }
-    }
-}
-
-enum Left {
-    /// To come back: a refusal (503) or a stream that is not live (404), and the seconds to wait.
-    Asked(u16, u64),
-    Failed(ReadError),
+    live::watch(&viewer, Kind::Flv, async |host, lines, timeline| {
+        let request = lines.request(host, &viewer.stream.path);
+        connection(host, &request, timeline).await
+    })
+    .await;
 }
 
 async fn connection(host: &Host, request: &str, timeline: &mut Timeline) -> Left {
@@ -63,10 +26,16 @@ async fn connection(host: &Host, request: &str, timeline: &mut Timeline) -> Left
     };
     let begun = timeout(Duration::from_millis(REQUEST_MS), begin).await.unwrap_or(Err(ReadError::Slow(REQUEST_MS)));
     match begun {
-        Ok((connection, head)) if head.status == 200 => Left::Failed(stream(connection, &head, timeline).await),
-        Ok((_, head)) if matches!(head.status, 404 | 503) => Left::Asked(head.status, head.retry_after_s.unwrap_or(1)),
-        Ok((_, head)) => Left::Failed(ReadError::Status(head.status)),
-        Err(error) => Left::Failed(error),
+        Ok((connection, head)) if head.status == 200 => {
+            Left::Failed(stream(connection, &head, timeline).await.to_string())
+        }
+        // A refusal (503), or a stream that is not live (404).
+        Ok((_, head)) if matches!(head.status, 404 | 503) => {
+            let seconds = head.retry_after_s.unwrap_or(1).clamp(1, RETRY_AFTER_S_MAX);
+            Left::Asked { full: head.status == 503, pause: Duration::from_secs(seconds) }
+        }
+        Ok((_, head)) => Left::Failed(ReadError::Status(head.status).to_string()),
+        Err(error) => Left::Failed(error.to_string()),
     }
 }
 

@@ -11,6 +11,7 @@ mod flv;
 mod hls;
 mod http;
 mod lines;
+mod live;
 mod player;
 mod playlist;
 mod policy;

@@ -1,7 +1,7 @@
 //! An RTMP viewer: the shell around [`Session`] as a player.
 
 use crate::crowd::{Shared, Viewer};
-use crate::lines::Lines;
+use crate::live::{self, Left};
 use crate::policy::{FAILED_MS, REQUEST_MS};
 use crate::scratch;
 use crate::target::{Host, Kind};
@@ -13,53 +13,14 @@ use lectern_media::track::Track;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Watches until the run is over.
 pub async fn watch(viewer: Viewer) {
-    let shared = viewer.shared.clone();
-    shared.tally(Kind::Rtmp).viewers += 1;
-    let mut timeline = Timeline::new(viewer.number, Kind::Rtmp, shared.clone());
-    tokio::select! {
-        () = shared.over() => {}
-        () = run(&viewer, &mut timeline) => {}
-    }
-    timeline.settle();
-}
-
-async fn run(viewer: &Viewer, timeline: &mut Timeline) {
-    let shared = &viewer.shared;
-    let hosts = viewer.stream.hosts.clone();
-    let mut lines = Lines::new(hosts, shared.spread, viewer.number, shared.connections.clone());
-    let mut failures = 0;
-    loop {
-        let host = lines.fresh();
-        shared.tally(Kind::Rtmp).requests += 1;
-        let before = timeline.frames();
-        let left = play(&host, &viewer.stream.path, shared, timeline).await;
-        failures = if timeline.frames() > before { 0 } else { failures };
-        match left {
-            Left::Rejected { full } => {
-                timeline.asked_to_wait(full);
-                sleep(Duration::from_millis(FAILED_MS)).await;
-            }
-            Left::Failed(error) => {
-                failures += 1;
-                timeline.lost(failures > 1, &format_args!("{} at {}: {error}", viewer.stream.path, host.authority));
-                if failures > 1 {
-                    sleep(Duration::from_millis(FAILED_MS)).await;
-                }
-            }
-        }
-    }
-}
-
-enum Left {
-    /// The server said no: it is full, or nothing of that name is live.
-    Rejected {
-        full: bool,
-    },
-    Failed(String),
+    live::watch(&viewer, Kind::Rtmp, async |host, _, timeline| {
+        play(host, &viewer.stream.path, &viewer.shared, timeline).await
+    })
+    .await;
 }
 
 /// The code of a rejection that means "not live"; every other one is a refusal.
@@ -114,7 +75,9 @@ async fn drain(session: &mut Session, stream: &mut TcpStream, timeline: &mut Tim
             Output::Event(Event::Media { track, timestamp, body }) => {
                 timeline.sight(Sight::of(track == Track::Video, timestamp, &body));
             }
-            Output::Event(Event::Rejected { code, .. }) => return Err(Left::Rejected { full: code != NOT_LIVE }),
+            Output::Event(Event::Rejected { code, .. }) => {
+                return Err(Left::Asked { full: code != NOT_LIVE, pause: Duration::from_millis(FAILED_MS) });
+            }
             Output::Event(Event::Ended) => return failed("the stream is over".into()),
             Output::Event(Event::Closed(why)) => return failed(why.to_string()),
             Output::Event(Event::Ready | Event::Metadata(_) | Event::Data(_)) => {}
