@@ -16,14 +16,15 @@ const FILE_LINES_MAX: usize = 400;
 /// The crates of the workspace and the workspace crates that each may name in its manifest.
 const ARROWS: &[(&str, &[&str])] = &[
     ("api", &[]),
-    ("media", &[]),
+    ("media", &["lectern-golden"]),
     ("process", &[]),
     ("web", &[]),
-    ("node", &["lectern-api", "lectern-media", "lectern-process", "lectern-web"]),
-    ("operator", &["lectern-api", "lectern-process"]),
+    ("node", &["lectern-api", "lectern-media", "lectern-golden", "lectern-process", "lectern-web"]),
+    ("operator", &["lectern-api", "lectern-golden", "lectern-process"]),
     ("tests", &["lectern-api", "lectern-media", "lectern-testcluster"]),
     ("tests/crowd", &["lectern-media"]),
-    ("tests/kube", &["e2e", "lectern-api"]),
+    ("tests/golden", &[]),
+    ("tests/kube", &["e2e", "lectern-api", "lectern-golden"]),
 ];
 
 /// Files whose code may wait for a time: the one place where tests look again, and a load generator that behaves like a

@@ -55,11 +55,7 @@ fn multivariant_playlist(ledger: &Ledger) -> Option<Bytes> {
 
 fn golden(name: &str, text: &[u8]) {
     let path = format!("{}/testdata/hls/{name}.m3u8", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let wanted = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}; UPDATE=1 writes it"));
-    assert_eq!(std::str::from_utf8(text).unwrap(), std::str::from_utf8(&wanted).unwrap(), "{path}");
+    lectern_golden::check(path, std::str::from_utf8(text).unwrap());
 }
 
 #[test]

@@ -201,10 +201,5 @@ fn node(args: &[&str]) -> Output {
 
 fn golden(file: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(file);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, wanted).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "{file} is not what the code says; run again with UPDATE=1 and read the difference");
+    lectern_golden::check(path, wanted);
 }

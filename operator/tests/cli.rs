@@ -10,11 +10,7 @@ use std::fmt::Write;
 
 fn golden(name: &str, text: &str) {
     let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(text == expected, "docs/{name} is out of date: UPDATE=1 cargo test -p lectern --test cli");
+    lectern_golden::check(path, text);
 }
 
 #[test]

@@ -13,11 +13,7 @@ const NOW: &str = "2026-12-01T01:30:00Z";
 
 fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, expected, "{} differs; UPDATE=1 rewrites it", path.display());
+    lectern_golden::check(path, text);
 }
 
 fn examples() -> Vec<PathBuf> {

@@ -211,10 +211,7 @@ mod tests {
         run.throttled = 3;
         let text = text(&estimate(&run, edge).unwrap());
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/calibrate.txt");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(file, &text).unwrap();
-        }
-        assert_eq!(text, std::fs::read_to_string(file).unwrap_or_default(), "UPDATE=1 rewrites {file}");
+        lectern_golden::check(file, &text);
     }
 
     #[test]

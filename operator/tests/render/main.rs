@@ -15,11 +15,7 @@ use support::{NOW, event, event_with, idle, installation, live, rendered, render
 /// Compares with `operator/testdata/NAME`; `UPDATE=1` rewrites it, and the difference is what a review looks at.
 fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, expected, "{} differs; UPDATE=1 rewrites it", path.display());
+    lectern_golden::check(path, text);
 }
 
 /// Pod templates are a function of spec and image: a changed line here rolls the pods of everybody who upgrades.

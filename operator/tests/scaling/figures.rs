@@ -4,7 +4,6 @@ use crate::control::Operator;
 use crate::run::{Sample, Scenario};
 use crate::world::{Kind, World};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 /// The figures of one run.
 #[derive(Clone, Debug)]
@@ -90,19 +89,9 @@ impl Figures {
 
     /// Compares the row of docs/autoscaling.md that begins with `title`, or writes it there.
     pub fn golden(&self, title: &str) {
-        // Scenarios run side by side, and all of them write this one file.
-        static FILE: Mutex<()> = Mutex::new(());
-        let _alone = FILE.lock().unwrap_or_else(PoisonError::into_inner);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/autoscaling.md");
-        let text = std::fs::read_to_string(&path).unwrap();
         let begin = format!("| {title} | ");
-        let row = format!("{begin}{}", self.row());
-        let known = text.lines().find(|line| line.starts_with(&begin)).unwrap_or_else(|| panic!("no row {begin}"));
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&path, text.replace(known, &row)).unwrap();
-        } else {
-            assert_eq!(known, row, "docs/autoscaling.md differs; UPDATE=1 rewrites it");
-        }
+        lectern_golden::check_line(path, &begin, &format!("{begin}{}", self.row()));
     }
 }
 

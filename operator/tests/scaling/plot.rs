@@ -23,21 +23,13 @@ const ASKED: &str = "#7fb69f";
 const DEMAND: &str = "#8d6a9f";
 
 /// Compares the plot of `run` with the one in docs/autoscaling/, or writes it there.
+#[allow(clippy::print_stdout, reason = "a failed test shows its figures: the difference of two plots says little")]
 pub fn golden(run: &Run) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/autoscaling");
     let path = folder.join(format!("{}.svg", run.scenario.name));
     let text = svg(run);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(&path, &text).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        text == expected,
-        "{} differs; UPDATE=1 rewrites it, and its figures are\n{:#?}",
-        path.display(),
-        run.figures
-    );
+    println!("{:#?}", run.figures);
+    lectern_golden::check(path, &text);
 }
 
 /// Where seconds and people are on the picture.

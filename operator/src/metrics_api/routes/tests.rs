@@ -81,10 +81,7 @@ fn answers_are_written_as_kubernetes_writes_them() {
         text.push_str(&format!("GET {path}\n{code}\n{}\n\n", serde_json::to_string_pretty(&body).unwrap()));
     }
     let file = format!("{}/testdata/metrics-api.txt", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&file, &text).unwrap();
-    }
-    assert!(text == std::fs::read_to_string(&file).unwrap_or_default(), "testdata/metrics-api.txt differs: UPDATE=1");
+    lectern_golden::check(file, &text);
 }
 
 #[test]
