@@ -7,7 +7,7 @@ use e2e::frames::{pictures, starts_with_a_key_frame, transport_stream};
 use e2e::media::Clip;
 use e2e::nodes::Fleet;
 use e2e::reel::{Reel, Tag};
-use e2e::wait::wait_for;
+use e2e::wait::{pause, wait_for};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ async fn every_shape_becomes_what_it_has_to() {
             let said = status.streams.get(row.name).map(|stream| stream.warnings.clone()).unwrap_or_default();
             known.extend(said.iter().map(|text| text.split(' ').next().unwrap_or_default().to_owned()));
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        pause(Duration::from_millis(500)).await;
     }
     let mut wrong = Vec::new();
     for ((row, count, followers, publisher), warnings) in published.into_iter().zip(warnings) {

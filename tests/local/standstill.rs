@@ -10,6 +10,7 @@ use e2e::media::Clip;
 use e2e::nodes::Fleet;
 use e2e::process::Running;
 use e2e::publish::persistent;
+use e2e::wait::pause;
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -56,7 +57,7 @@ struct Seen {
 async fn reader(edges: Arc<Vec<String>>, seen: Arc<Mutex<Seen>>, mut random: Random) {
     let mut known: BTreeMap<String, ()> = BTreeMap::new();
     loop {
-        tokio::time::sleep(READ_EVERY).await;
+        pause(READ_EVERY).await;
         let from = random.edge();
         let Ok(answer) = http::get(&format!("{}/media.m3u8", edges[from])).await else { continue };
         let Ok(list) = (if answer.status == 200 { read(&answer.text()) } else { continue }) else { continue };
@@ -137,7 +138,7 @@ impl Stage {
                 let ms = 1_000 + random.below(6_000);
                 let node = self.edges[edge].as_ref().unwrap();
                 node.signal(Signal::SIGSTOP).unwrap();
-                tokio::time::sleep(Duration::from_millis(ms)).await;
+                pause(Duration::from_millis(ms)).await;
                 node.signal(Signal::SIGCONT).unwrap();
                 format!("edge {edge} stood still for {ms} ms")
             }
@@ -150,13 +151,13 @@ impl Stage {
             }
             6 => {
                 self.ingest = None;
-                tokio::time::sleep(Duration::from_millis(random.below(2_000))).await;
+                pause(Duration::from_millis(random.below(2_000))).await;
                 self.ingest = Some(self.fleet.start_ingest().await.unwrap());
                 "the ingest was killed".to_owned()
             }
             _ => {
                 self.publisher = None;
-                tokio::time::sleep(Duration::from_millis(random.below(3_000))).await;
+                pause(Duration::from_millis(random.below(3_000))).await;
                 self.publish();
                 "the publisher was killed".to_owned()
             }
@@ -174,11 +175,11 @@ async fn storm(seed: u64, length: Duration) {
         (0..READERS).map(|n| tokio::spawn(reader(edges.clone(), seen.clone(), spread(n + 1)))).collect();
     let (mut random, began, mut story) = (spread(0), Instant::now(), Vec::new());
     while began.elapsed() < length {
-        tokio::time::sleep(Duration::from_millis(1_500 + random.below(3_000))).await;
+        pause(Duration::from_millis(1_500 + random.below(3_000))).await;
         let what = stage.misfortune(&mut random, &seen).await;
         story.push(format!("{:>6} {what}", began.elapsed().as_millis()));
     }
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    pause(Duration::from_secs(5)).await;
     readers.iter().for_each(tokio::task::JoinHandle::abort);
     let seen = seen.lock().unwrap();
     let Seen { fetched, later, segments, problems, .. } = &*seen;

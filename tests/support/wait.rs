@@ -30,6 +30,11 @@ pub async fn until(began: Instant, at: Duration) {
     tokio::time::sleep_until((began + at).into()).await;
 }
 
+/// Lets the world run for a time that is itself part of the test: the pace of a viewer, a random schedule of faults.
+pub async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Unix time in milliseconds.
 #[must_use]
 pub fn unix_ms() -> u64 {
