@@ -45,6 +45,12 @@ impl Message {
         Self { track, class: classify(track, &body), body }
     }
 
+    /// Whether it is a video frame that decoding can start at, by its header. False for audio.
+    #[must_use]
+    pub fn key(&self) -> bool {
+        matches!(self.class, Class::Media(Media { key: true, .. }))
+    }
+
     /// The message with its corrected time.
     #[must_use]
     pub fn at(self, t_ms: u64) -> Frame {

@@ -31,6 +31,9 @@ pub struct State {
     pub target_s: Option<u32>,
     /// The epoch has video: only its key frames are good places. Without it every audio frame is one.
     pub has_video: bool,
+    /// No picture came for so long that sound may end a segment. While pictures come only they do: sound may be ahead
+    /// of them by seconds.
+    pub video_silent: bool,
     /// Start of the open segment.
     pub start_ms: u64,
 }
@@ -58,11 +61,17 @@ pub fn decide(state: &State, frame: &Frame) -> Cut {
     if can_start && lasted_ms * 10 >= state.segment_ms * 9 {
         return Cut::AtKey;
     }
-    let longest_ms = match state.target_s {
-        Some(target_s) => u64::from(target_s) * 1000 + FORCED_AFTER_TARGET_MS,
-        None => FIRST_SEGMENT_MS_MAX,
+    let decides = match frame.track {
+        Track::Video => true,
+        Track::Audio => !state.has_video || state.video_silent,
     };
-    if lasted_ms >= longest_ms { Cut::Forced } else { Cut::No }
+    if decides && lasted_ms >= longest_ms(state.target_s) { Cut::Forced } else { Cut::No }
+}
+
+/// How long a segment may last, by the target duration of the presentation if it has one.
+#[must_use]
+pub fn longest_ms(target_s: Option<u32>) -> u64 {
+    target_s.map_or(FIRST_SEGMENT_MS_MAX, |target_s| u64::from(target_s) * 1000 + FORCED_AFTER_TARGET_MS)
 }
 
 /// The target duration of a presentation whose first segment lasted `first_us`: the whole seconds that hold it and the
@@ -88,8 +97,10 @@ mod tests {
     use crate::track::{Class, Media};
     use bytes::Bytes;
 
-    const VIDEO: State = State { segment_ms: 2000, target_s: Some(2), has_video: true, start_ms: 60_000 };
+    const VIDEO: State =
+        State { segment_ms: 2000, target_s: Some(2), has_video: true, video_silent: false, start_ms: 60_000 };
     const FIRST: State = State { target_s: None, ..VIDEO };
+    const SILENT: State = State { video_silent: true, ..VIDEO };
     const AUDIO_ONLY: State = State { has_video: false, ..VIDEO };
 
     fn frame(track: Track, key: bool, lasted_ms: u64) -> Frame {
@@ -111,11 +122,17 @@ mod tests {
             (VIDEO, audio, 2000, Cut::No),
             (VIDEO, inter, 2299, Cut::No),
             (VIDEO, inter, 2300, Cut::Forced),
-            (VIDEO, audio, 2300, Cut::Forced),
+            (VIDEO, audio, 2300, Cut::No),
+            (VIDEO, audio, 7000, Cut::No),
+            (SILENT, audio, 2299, Cut::No),
+            (SILENT, audio, 2300, Cut::Forced),
+            (SILENT, key, 2000, Cut::AtKey),
             (FIRST, key, 1800, Cut::AtKey),
             (FIRST, inter, 9999, Cut::No),
             (FIRST, audio, 9999, Cut::No),
-            (FIRST, audio, 10_000, Cut::Forced),
+            (FIRST, inter, 10_000, Cut::Forced),
+            (FIRST, audio, 10_000, Cut::No),
+            (State { target_s: None, ..SILENT }, audio, 10_000, Cut::Forced),
             (FIRST, key, 8333, Cut::AtKey),
             (AUDIO_ONLY, audio, 1799, Cut::No),
             (AUDIO_ONLY, audio, 1800, Cut::AtKey),
@@ -162,7 +179,8 @@ mod tests {
                     let rounded = (duration_us(0, lasted_ms, target) + 500_000) / 1_000_000;
                     assert!(rounded <= u64::from(target), "segment {segment_ms}, first {first_ms}, {lasted_ms} ms");
                 }
-                let state = State { segment_ms, target_s: Some(target), has_video: true, start_ms: 0 };
+                let state =
+                    State { segment_ms, target_s: Some(target), has_video: true, video_silent: true, start_ms: 0 };
                 let as_before = first_ms.min(FIRST_SEGMENT_MS_MAX);
                 let frame = Frame { t_ms: as_before, ..frame(Track::Audio, false, 0) };
                 assert_eq!(decide(&state, &frame), Cut::No, "a key frame at {as_before} ms again would come too late");

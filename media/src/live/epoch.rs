@@ -1,7 +1,7 @@
 //! An open epoch at the ingest: it muxes as every edge will, decides where segments end, and writes their entries.
 
-use super::timeline::{JUMP_AHEAD_MS, Placed, Timeline};
-use crate::hls::cut::{self, Cut, FIRST_SEGMENT_MS_MAX};
+use super::timeline::Timeline;
+use crate::hls::cut::{self, Cut};
 use crate::hls::window;
 use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, NUMBERS_BEGIN_MS, Presentation};
 use crate::relay::{Closed, End, Epoch, Mark};
@@ -15,6 +15,18 @@ const TAIL_MS_MIN: u64 = 300;
 const MSN_MS: u64 = 250;
 /// The same for discontinuity sequence numbers: at most one epoch a second is opened.
 const DSEQ_MS: u64 = 1_000;
+
+/// A segment is closed without another message once nothing came for this long: what it shows is listed while the
+/// picture stands still. Shorter silences are lateness of the network.
+const SILENT_MS: u64 = 5_000;
+/// The same where the segment's first message came long ago, [`WAITED_MS`].
+const SILENT_MS_MIN: u64 = 1_500;
+/// See [`SILENT_MS_MIN`]; more than the longest first segment.
+const WAITED_MS: u64 = 11_000;
+/// Whatever came is listed after this time, also where media comes late all the while.
+const LISTED_MS_MAX: u64 = 11_900;
+/// Messages that are further apart than this are pictures that stand still: the last one is shown until the next.
+const STILL_MS: u64 = 1_000;
 
 /// How segments are cut and listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +45,8 @@ struct Segment {
     carry: Carry,
     messages: u32,
     opens_epoch: bool,
+    /// It begins with its first message, after a pause that belongs to no segment.
+    waits: bool,
 }
 
 /// See the module.
@@ -48,6 +62,9 @@ pub(super) struct OpenEpoch {
     muxer: Muxer,
     timeline: Timeline,
     segment: Segment,
+    /// When its first message was there, or would have been in time; arrivals of the first one of the open segment and
+    /// of the newest.
+    arrivals_ms: [u64; 3],
     /// Given when its first segment closes.
     dseq: Option<u64>,
     /// Cuts that no key frame allowed, so far.
@@ -55,7 +72,8 @@ pub(super) struct OpenEpoch {
 }
 
 impl OpenEpoch {
-    /// Opens `id` after what `ledger` says, with segments of `profile` and a first message stamped `stamp`.
+    /// Opens `id` after what `ledger` says, with segments of `profile` and a first message at `base` on the publish's clock, which was
+    /// there at `begun_ms`.
     ///
     /// # Errors
     /// The configurations of the encoder cannot be muxed.
@@ -65,15 +83,28 @@ impl OpenEpoch {
         cutting: Cutting,
         profile: Profile,
         tracks: TrackSet,
-        stamp: u32,
+        (begun_ms, base): (u64, i64),
     ) -> Result<Self, MuxError> {
         let mut muxer = Muxer::new(profile, &tracks, Carry::default())?;
         muxer.start_digest();
         let msn = ledger.remembered.map_or(id.saturating_sub(NUMBERS_BEGIN_MS) / MSN_MS, |r| r.msn + 1);
         let presentation = continued(ledger).map_or(id, |p| p.first_epoch);
-        let segment = Segment { msn, t_ms: 0, carry: Carry::default(), messages: 0, opens_epoch: true };
-        let timeline = Timeline::new(stamp);
-        Ok(Self { id, presentation, cutting, profile, tracks, muxer, timeline, segment, dseq: None, forced_cuts: 0 })
+        let segment = Segment { msn, t_ms: 0, carry: Carry::default(), messages: 0, opens_epoch: true, waits: false };
+        let timeline = Timeline::new(base);
+        let arrivals_ms = [begun_ms; 3];
+        Ok(Self {
+            id,
+            presentation,
+            cutting,
+            profile,
+            tracks,
+            muxer,
+            timeline,
+            segment,
+            arrivals_ms,
+            dseq: None,
+            forced_cuts: 0,
+        })
     }
 
     pub(super) fn id(&self) -> EpochId {
@@ -98,14 +129,20 @@ impl OpenEpoch {
         self.forced_cuts
     }
 
-    /// Unix milliseconds up to which it reaches.
-    pub(super) fn end_ms(&self) -> u64 {
-        self.id + self.timeline.end()
+    /// Unix milliseconds up to which it reaches at `now_ms`.
+    pub(super) fn end_ms(&self, now_ms: u64) -> u64 {
+        self.id + self.end_t_ms(now_ms)
     }
 
-    /// Unix milliseconds of the newest message, in the epoch's time.
-    pub(super) fn media_ms(&self) -> u64 {
-        self.id + self.timeline.last()
+    /// Milliseconds by which a message at `at` would be ahead of the clock, and by which the epoch was when it opened.
+    pub(super) fn lead_ms(&self, now_ms: u64, at: i64) -> (u64, u64) {
+        let media_ms = self.id + self.timeline.t_ms(at);
+        (media_ms.saturating_sub(now_ms), self.id.saturating_sub(self.arrivals_ms[0]))
+    }
+
+    /// Milliseconds by which its newest message is further ahead of the clock than its first one was.
+    pub(super) fn ahead_ms(&self, now_ms: u64) -> u64 {
+        (self.timeline.last() + self.arrivals_ms[0]).saturating_sub(now_ms)
     }
 
     /// The message that announces it.
@@ -118,30 +155,87 @@ impl OpenEpoch {
         Mark { epoch: self.id, msn: self.segment.msn, t_ms: self.segment.t_ms, counters: self.segment.carry, closed }
     }
 
-    pub(super) fn place(&mut self, track: Track, stamp: u32, ledger: &Ledger) -> Placed {
-        let target_ms = continued(ledger).map_or(FIRST_SEGMENT_MS_MAX, |p| u64::from(p.target_s) * 1_000);
-        self.timeline.place(track, stamp, target_ms.min(JUMP_AHEAD_MS))
+    /// Milliseconds since the epoch of a message at `at` on the publish's clock that arrived at `now_ms`; `None` if it
+    /// is to be left out: it lies before the first one, or the epoch has no such track.
+    pub(super) fn place(&mut self, now_ms: u64, track: Track, at: i64) -> Option<u64> {
+        let known = match track {
+            Track::Video => &self.tracks.video,
+            Track::Audio => &self.tracks.audio,
+        };
+        known.as_ref()?;
+        let t_ms = self.timeline.place(track, at)?;
+        self.arrivals_ms[2] = now_ms;
+        Some(t_ms)
     }
 
-    /// Whether a segment ends before `frame`: see [`cut`].
-    pub(super) fn cuts_before(&mut self, frame: &Frame, ledger: &Ledger) -> bool {
+    /// Where a segment ends before `frame`, if one does. `video_silent`: no picture came for so long that sound decides.
+    pub(super) fn cuts_before(&mut self, frame: &Frame, video_silent: bool, ledger: &Ledger) -> Option<u64> {
+        if self.segment.waits {
+            self.segment.waits = false;
+            self.segment.t_ms = self.segment.t_ms.max(frame.t_ms);
+            return None;
+        }
         let state = cut::State {
             segment_ms: self.cutting.segment_ms,
             target_s: continued(ledger).map(|p| p.target_s),
             has_video: self.tracks.video.is_some(),
+            video_silent,
             start_ms: self.segment.t_ms,
         };
         match cut::decide(&state, frame) {
-            Cut::No => false,
-            Cut::AtKey => true,
+            Cut::No => None,
+            Cut::AtKey => Some(frame.t_ms),
             Cut::Forced => {
                 self.forced_cuts += 1;
-                true
+                // Sound that waited for a picture does not make the segment longer than it may be.
+                let waited = state.has_video && frame.track == Track::Audio;
+                Some(if waited { frame.t_ms.min(self.longest_t_ms(ledger)) } else { frame.t_ms })
             }
         }
     }
 
+    /// When its newest message arrived.
+    pub(super) fn newest_arrival_ms(&self) -> u64 {
+        self.arrivals_ms[2]
+    }
+
+    /// When the open segment is to be closed because nothing more comes.
+    pub(super) fn silence_due_ms(&self, ledger: &Ledger) -> Option<u64> {
+        if self.segment.messages == 0 {
+            return None;
+        }
+        let [_, first_ms, newest_ms] = self.arrivals_ms;
+        let full_ms = first_ms + self.longest_t_ms(ledger) - self.segment.t_ms;
+        let silent_ms = (newest_ms + SILENT_MS).min(first_ms + WAITED_MS).max(newest_ms + SILENT_MS_MIN);
+        Some(full_ms.max(silent_ms).min(first_ms + LISTED_MS_MAX))
+    }
+
+    /// Closes the open segment, since nothing more comes. The next one begins with its first message.
+    pub(super) fn close_silent(&mut self, now_ms: u64, ledger: &mut Ledger) -> Closed {
+        let longest_t_ms = self.longest_t_ms(ledger);
+        let t_ms = self.end_t_ms(now_ms).min(longest_t_ms).max(self.timeline.last().max(self.segment.t_ms) + 1);
+        let closed = self.cut(t_ms, ledger);
+        self.segment.waits = true;
+        closed
+    }
+
+    fn longest_t_ms(&self, ledger: &Ledger) -> u64 {
+        self.segment.t_ms + cut::longest_ms(continued(ledger).map(|p| p.target_s))
+    }
+
+    /// Where it ends if nothing more comes: a picture that stands still is shown until now.
+    fn end_t_ms(&self, now_ms: u64) -> u64 {
+        let last = self.timeline.last();
+        match self.timeline.end() - last {
+            1..STILL_MS => self.timeline.end(),
+            _ => last + now_ms.saturating_sub(self.arrivals_ms[2]).min(cut::FIRST_SEGMENT_MS_MAX),
+        }
+    }
+
     pub(super) fn push(&mut self, frame: &Frame) {
+        if self.segment.messages == 0 {
+            self.arrivals_ms[1] = self.arrivals_ms[2];
+        }
         self.muxer.push(frame);
         self.segment.messages += 1;
     }
@@ -149,14 +243,15 @@ impl OpenEpoch {
     /// Closes the segment at `t_ms`, where the next one starts, and enters it into the ledger.
     pub(super) fn cut(&mut self, t_ms: u64, ledger: &mut Ledger) -> Closed {
         let (closed, carry) = self.close(t_ms, ledger);
-        self.segment = Segment { msn: self.segment.msn + 1, t_ms, carry, messages: 0, opens_epoch: false };
+        self.segment =
+            Segment { msn: self.segment.msn + 1, t_ms, carry, messages: 0, opens_epoch: false, waits: false };
         self.muxer.start_digest();
         closed
     }
 
     /// Ends the epoch; a tail that is long enough is entered into the ledger.
-    pub(super) fn end(mut self, ledger: &mut Ledger) -> End {
-        let t_ms = self.timeline.end();
+    pub(super) fn end(mut self, now_ms: u64, ledger: &mut Ledger) -> End {
+        let t_ms = self.end_t_ms(now_ms);
         let worth = t_ms.saturating_sub(self.segment.t_ms) >= TAIL_MS_MIN && self.segment.messages > 0;
         let closed = worth.then(|| self.close(t_ms, ledger).0);
         End { epoch: self.id, t_ms, closed }

@@ -7,22 +7,23 @@ use super::LinkId;
 use super::epoch::OpenEpoch;
 use super::opening::Opening;
 use super::ring::{Content, Ring, Seq};
-use super::timeline::Placed;
 use crate::ledger::{EpochId, Ledger, Life, Msn};
-use crate::relay::{Greeting, IngestId, LifeMark, RelayMessage};
-use crate::segment::Profile;
-use crate::track::{Class, Frame, Message, Track, TrackSet};
+use crate::relay::{Closed, Greeting, IngestId, LifeMark, RelayMessage};
+use crate::track::{Message, TrackSet};
 use bytes::Bytes;
+use session::{Input, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+mod feed;
 mod links;
+mod session;
+mod warnings;
 
 pub use super::epoch::Cutting;
+pub use warnings::Warning;
 
 /// A new ingest waits this long after its start for the greetings of all serving addresses.
 pub const GREETINGS_MS_MAX: u64 = 1_000;
-/// At most one epoch is opened in this time.
-const EPOCH_MS_MIN: u64 = 1_000;
 /// An ended presentation is gone after this, or three list lengths if that is longer.
 const GONE_MS_MIN: u64 = 60_000;
 /// Messages that are held while greetings are awaited; at the highest accepted bit rate one second is a quarter of it.
@@ -62,18 +63,11 @@ pub enum Output {
     Note(String),
 }
 
-/// A message that came before the greetings.
-#[derive(Debug)]
-enum Held {
-    Media(u32, Message),
-    Metadata(Bytes),
-}
-
 /// Whether the past is known.
 #[derive(Debug)]
 enum Memory {
     /// Greetings are awaited.
-    Learning { until_ms: u64, expected: Option<usize>, held: Vec<Held>, held_bytes: usize },
+    Learning { until_ms: u64, expected: Option<usize>, held: Vec<(u64, Input)>, held_bytes: usize },
     /// The ledger is the truth.
     Known,
 }
@@ -103,6 +97,8 @@ pub struct Ingest {
     memory: Memory,
     ledger: Ledger,
     source: Source,
+    /// What is known of the publisher; of the last one while there is none.
+    session: Session,
     links: BTreeMap<LinkId, Link>,
     ring: Ring,
     outputs: VecDeque<Output>,
@@ -125,6 +121,7 @@ impl Ingest {
             memory: Memory::Learning { until_ms, expected: None, held: Vec::new(), held_bytes: 0 },
             ledger: Ledger::default(),
             source: Source::Absent { since_ms: now_ms },
+            session: Session::default(),
             links: BTreeMap::new(),
             ring: Ring::new(settings.ring_bytes_max),
             outputs: VecDeque::new(),
@@ -174,12 +171,15 @@ impl Ingest {
         }
     }
 
-    /// Milliseconds by which the publisher is ahead of the clock.
+    /// Milliseconds by which the publisher is further ahead of the clock than it was when its epoch opened. The caller
+    /// reads no more from one that is seconds ahead.
     #[must_use]
     pub fn ahead_ms(&self, now_ms: u64) -> u64 {
         match &self.source {
-            Source::Live(epoch) => epoch.media_ms().saturating_sub(now_ms),
-            Source::Opening(_) | Source::Absent { .. } => 0,
+            Source::Absent { .. } => 0,
+            Source::Live(_) | Source::Opening(_) if !self.session.early.is_empty() => session::LEAD_MS_MAX,
+            Source::Live(epoch) => epoch.ahead_ms(now_ms),
+            Source::Opening(_) => 0,
         }
     }
 
@@ -193,6 +193,7 @@ impl Ingest {
     pub fn publish(&mut self, now_ms: u64) {
         self.end_epoch(now_ms);
         self.source = Source::Opening(Opening::default());
+        self.session = Session::new(now_ms);
         if let Memory::Learning { held, held_bytes, .. } = &mut self.memory {
             held.clear();
             *held_bytes = 0;
@@ -203,36 +204,25 @@ impl Ingest {
     pub fn unpublish(&mut self, now_ms: u64) {
         self.end_epoch(now_ms);
         self.source = Source::Absent { since_ms: now_ms };
+        self.session = Session::default();
     }
 
     /// The publisher's `onMetaData`, as AMF0. It takes effect with the next epoch.
-    pub fn metadata(&mut self, payload: Bytes) {
-        match (&mut self.memory, &mut self.source) {
-            (Memory::Learning { held, .. }, _) => held.push(Held::Metadata(payload)),
-            (Memory::Known, Source::Opening(opening)) => opening.metadata(payload),
-            (Memory::Known, Source::Live(_) | Source::Absent { .. }) => {}
-        }
+    pub fn metadata(&mut self, now_ms: u64, payload: Bytes) {
+        self.receive(now_ms, Input::Metadata(payload));
     }
 
     /// One audio or video message of the publisher, with its RTMP time stamp.
     pub fn message(&mut self, now_ms: u64, stamp: u32, message: Message) {
-        match &mut self.memory {
-            Memory::Known => self.take(now_ms, stamp, message),
-            Memory::Learning { held, held_bytes, .. } => {
-                *held_bytes += message.body.len();
-                held.push(Held::Media(stamp, message));
-                if *held_bytes > HELD_BYTES_MAX {
-                    self.finish_learning(now_ms);
-                }
-            }
-        }
+        self.receive(now_ms, Input::Media(stamp, message));
     }
 
     /// Moves time on.
     pub fn tick(&mut self, now_ms: u64) {
         match self.memory {
             Memory::Learning { until_ms, .. } if now_ms >= until_ms => self.finish_learning(now_ms),
-            Memory::Learning { .. } | Memory::Known => {}
+            Memory::Learning { .. } => {}
+            Memory::Known => self.go_on(now_ms),
         }
         if let Some((at_ms, life)) = self.next_life()
             && now_ms >= at_ms
@@ -246,7 +236,7 @@ impl Ingest {
     pub fn next_wake(&self) -> Option<u64> {
         match self.memory {
             Memory::Learning { until_ms, .. } => Some(until_ms),
-            Memory::Known => self.next_life().map(|(at_ms, _)| at_ms),
+            Memory::Known => self.next_life().map(|(at_ms, _)| at_ms).into_iter().chain(self.next_step()).min(),
         }
     }
 
@@ -255,86 +245,14 @@ impl Ingest {
         self.outputs.pop_front()
     }
 
-    fn take(&mut self, now_ms: u64, stamp: u32, message: Message) {
-        match &mut self.source {
-            Source::Absent { .. } => {}
-            Source::Opening(opening) => {
-                let tracks = opening.message(stamp, &message);
-                let rested = self.opened_ms.is_none_or(|at| now_ms >= at + EPOCH_MS_MIN);
-                if let Some(tracks) = tracks
-                    && rested
-                {
-                    self.open_epoch_with(now_ms, tracks, stamp, message);
-                }
-            }
-            Source::Live(epoch) => match message.class {
-                Class::End | Class::Other | Class::NotCarried(_) => {}
-                Class::Config => self.configuration(now_ms, stamp, message),
-                Class::Media(_) => match epoch.place(message.track, stamp, &self.ledger) {
-                    Placed::BeforeStart => {}
-                    Placed::At(t_ms) => self.append(message.at(t_ms)),
-                    Placed::Jump => {
-                        self.outputs.push_back(Output::Note(format!("time jumped to {stamp} ms")));
-                        self.reopen(now_ms);
-                        self.take(now_ms, stamp, message);
-                    }
-                },
-            },
-        }
-    }
-
-    /// A sequence header within an epoch: a byte-identical repeat is no change.
-    fn configuration(&mut self, now_ms: u64, stamp: u32, message: Message) {
-        let Source::Live(epoch) = &self.source else { return };
-        let known = match message.track {
-            Track::Video => &epoch.tracks().video,
-            Track::Audio => &epoch.tracks().audio,
-        };
-        if known.as_ref() != Some(&message.body) {
-            self.reopen(now_ms);
-            self.take(now_ms, stamp, message);
-        }
-    }
-
-    fn open_epoch_with(&mut self, now_ms: u64, tracks: TrackSet, stamp: u32, message: Message) {
-        let id = now_ms.max(self.epoch_floor_ms).max(self.ledger.remembered.map_or(0, |r| r.epoch_end_ms + 1));
-        match OpenEpoch::open(id, &self.ledger, self.settings.cutting, Profile::NEWEST, tracks, stamp) {
-            Ok(epoch) => {
-                self.opened_ms = Some(now_ms);
-                self.outputs.push_back(Output::Note(format!("epoch {id} opens with segment {}", epoch.msn())));
-                self.ring.push(Content::Message(RelayMessage::Epoch(epoch.message())));
-                self.ring.push(Content::Message(RelayMessage::Mark(epoch.mark(None))));
-                self.source = Source::Live(Box::new(epoch));
-                if matches!(message.class, Class::Media(_))
-                    && let Source::Live(epoch) = &mut self.source
-                    && let Placed::At(t_ms) = epoch.place(message.track, stamp, &self.ledger)
-                {
-                    self.append(message.at(t_ms));
-                }
-            }
-            Err(error) => {
-                self.source = Source::Absent { since_ms: now_ms };
-                let reason = format!("failed to mux what the encoder announced: {error}");
-                self.outputs.push_back(Output::ClosePublisher { reason });
-            }
-        }
-    }
-
-    fn append(&mut self, frame: Frame) {
-        let Source::Live(epoch) = &mut self.source else { return };
-        if epoch.cuts_before(&frame, &self.ledger) {
-            let closed = epoch.cut(frame.t_ms, &mut self.ledger);
-            self.ring.push(Content::Message(RelayMessage::Mark(epoch.mark(Some(closed)))));
-            self.ring.forget_before(self.ledger.first);
-        }
-        epoch.push(&frame);
-        self.ring.push(Content::Frame(frame));
-    }
-
     /// Ends the epoch; the publisher stays and opens the next one with the same tracks.
     fn reopen(&mut self, now_ms: u64) {
         let Source::Live(epoch) = &self.source else { return };
         let tracks = epoch.tracks().clone();
+        self.reopen_with(now_ms, tracks);
+    }
+
+    fn reopen_with(&mut self, now_ms: u64, tracks: TrackSet) {
         self.end_epoch(now_ms);
         self.source = Source::Opening(Opening::with(tracks));
     }
@@ -344,13 +262,24 @@ impl Ingest {
         let source = std::mem::replace(&mut self.source, Source::Absent { since_ms: now_ms });
         match source {
             Source::Live(epoch) => {
-                self.epoch_floor_ms = self.epoch_floor_ms.max(epoch.end_ms() + 1);
-                let end = epoch.end(&mut self.ledger);
+                self.epoch_floor_ms = self.epoch_floor_ms.max(epoch.end_ms(now_ms) + 1);
+                let end = epoch.end(now_ms, &mut self.ledger);
+                if end.closed.is_some() {
+                    self.session.listed(now_ms);
+                }
                 self.outputs.push_back(Output::Note(format!("epoch {} ends after {} ms", end.epoch, end.t_ms)));
                 self.ring.push(Content::Message(RelayMessage::End(end)));
             }
             source @ (Source::Absent { .. } | Source::Opening(_)) => self.source = source,
         }
+    }
+
+    /// A segment of the open epoch has closed.
+    fn closed(&mut self, now_ms: u64, closed: Closed) {
+        let Source::Live(epoch) = &self.source else { return };
+        self.ring.push(Content::Message(RelayMessage::Mark(epoch.mark(Some(closed)))));
+        self.ring.forget_before(self.ledger.first);
+        self.session.listed(now_ms);
     }
 
     /// The next step in the presentation's life, while nobody publishes.

@@ -1,11 +1,35 @@
-//! Between a publisher's first message and the first key frame of an epoch: which tracks there will be, and whether
-//! each has its configuration.
+//! Between a publisher's first message and the opening of an epoch: which tracks there will be, whether each has its
+//! configuration, and the media that came meanwhile. Nothing that can be shown waits for another key frame.
 
-use crate::track::{Class, Media, Message, Track, TrackSet};
+use crate::codec;
+use crate::track::{Message, Track, TrackSet};
 use bytes::Bytes;
+use std::collections::VecDeque;
 
-/// An epoch waits this long, in media time, for the configuration of a track that was named or may yet come.
-pub(super) const CONFIG_WAIT_MS: u32 = 1_000;
+/// An epoch waits this long, by the clock or in media time, for the configuration of a track that was named or may yet
+/// come.
+pub(super) const CONFIG_WAIT_MS: u64 = 1_000;
+/// Media that is kept until the epoch can open spans at most this: what is older would be far behind the clock.
+const KEPT_MS_MAX: i64 = 10_000;
+/// And has at most so many bytes, as while greetings are awaited.
+const KEPT_BYTES_MAX: usize = 16 << 20;
+
+/// A message that is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) arrival_ms: u64,
+    /// On the publish's clock.
+    pub(super) at: i64,
+    pub(super) message: Message,
+}
+
+/// What an epoch opens with.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) tracks: TrackSet,
+    /// The first is one that decoding can start at.
+    pub(super) media: VecDeque<Kept>,
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -13,15 +37,19 @@ pub(super) struct Opening {
     tracks: TrackSet,
     /// Tracks named in the metadata: video, audio.
     named: Option<(bool, bool)>,
-    /// Time stamp of the first media message.
-    first: Option<u32>,
+    kept: VecDeque<Kept>,
+    kept_bytes: usize,
+    /// Arrival and time of the first media message.
+    first: Option<(u64, i64)>,
+    /// Time of the newest.
+    last: i64,
 }
 
 impl Opening {
     /// Starts from the configurations that are known already: those of the epoch before, in the same session.
     pub(super) fn with(tracks: TrackSet) -> Self {
         let named = tracks.metadata.as_deref().and_then(named);
-        Self { tracks, named, first: None }
+        Self { tracks, named, ..Self::default() }
     }
 
     pub(super) fn metadata(&mut self, payload: Bytes) {
@@ -29,36 +57,89 @@ impl Opening {
         self.tracks.metadata = Some(payload);
     }
 
-    /// Takes a message; returns the tracks of the epoch that it opens.
-    pub(super) fn message(&mut self, stamp: u32, message: &Message) -> Option<TrackSet> {
-        let key = match message.class {
-            Class::Config => {
-                let slot = match message.track {
-                    Track::Video => &mut self.tracks.video,
-                    Track::Audio => &mut self.tracks.audio,
-                };
-                *slot = Some(message.body.clone());
-                return None;
-            }
-            Class::End | Class::Other | Class::NotCarried(_) => return None,
-            Class::Media(Media { key, .. }) => key,
+    /// Takes a configuration that can be read. Media of the configuration before it is of no use.
+    pub(super) fn configuration(&mut self, track: Track, body: Bytes) {
+        let slot = match track {
+            Track::Video => &mut self.tracks.video,
+            Track::Audio => &mut self.tracks.audio,
         };
-        let waited_ms = stamp.wrapping_sub(*self.first.get_or_insert(stamp)).cast_signed();
-        if waited_ms < 0 {
-            // Time jumped back while nothing was open yet.
-            self.first = Some(stamp);
+        if slot.as_ref().is_some_and(|known| codec::same(track, known, &body)) {
+            return;
         }
-        let waited = waited_ms >= CONFIG_WAIT_MS.cast_signed();
+        if slot.replace(body).is_some() {
+            self.kept.retain(|kept| kept.message.track != track);
+            self.kept_bytes = self.kept.iter().map(|kept| kept.message.body.len()).sum();
+        }
+    }
+
+    /// Keeps a message.
+    pub(super) fn media(&mut self, kept: Kept) {
+        self.first.get_or_insert((kept.arrival_ms, kept.at));
+        self.last = self.last.max(kept.at);
+        self.kept_bytes += kept.message.body.len();
+        self.kept.push_back(kept);
+        let over = |opening: &Self| {
+            let span = opening.kept.front().map_or(0, |oldest| opening.last - oldest.at);
+            opening.kept.len() > 1 && (opening.kept_bytes > KEPT_BYTES_MAX || span > KEPT_MS_MAX)
+        };
+        while over(self) {
+            let gone = self.kept.pop_front();
+            self.kept_bytes -= gone.map_or(0, |gone| gone.message.body.len());
+        }
+    }
+
+    /// When the epoch can open with what there is, unless it can never.
+    pub(super) fn wake_ms(&self) -> Option<u64> {
+        self.begin()?;
+        self.due_ms()
+    }
+
+    /// What the epoch opens with, if it can open now.
+    pub(super) fn start(&mut self, now_ms: u64) -> Option<Start> {
+        let from = self.begin()?;
+        if now_ms < self.due_ms()? {
+            return None;
+        }
+        let media = self.kept.split_off(from);
+        Some(Start { tracks: self.tracks.clone(), media })
+    }
+
+    /// Whether every track that is named has its configuration.
+    fn complete(&self) -> bool {
         let (video, audio) = (self.tracks.video.is_some(), self.tracks.audio.is_some());
-        let complete = match self.named {
+        match self.named {
             Some((needs_video, needs_audio)) => (video || !needs_video) && (audio || !needs_audio),
             None => video && audio,
-        };
-        let opens = match message.track {
-            Track::Video => key && video,
+        }
+    }
+
+    /// When the wait for configurations is over.
+    fn due_ms(&self) -> Option<u64> {
+        let (arrival_ms, at) = self.first?;
+        let waited = self.complete() || self.last - at >= CONFIG_WAIT_MS.cast_signed();
+        Some(if waited { arrival_ms } else { arrival_ms + CONFIG_WAIT_MS })
+    }
+
+    /// The first message that is kept and that an epoch of the known tracks can begin with.
+    fn begin(&self) -> Option<usize> {
+        let (video, audio) = (self.tracks.video.is_some(), self.tracks.audio.is_some());
+        self.kept.iter().position(|kept| match kept.message.track {
+            Track::Video => kept.message.key() && video,
             Track::Audio => audio && !video,
-        };
-        (opens && (complete || waited)).then(|| self.tracks.clone())
+        })
+    }
+
+    /// Why no epoch is open, in words.
+    pub(super) fn reason(&self) -> &'static str {
+        let has = |track| self.kept.iter().any(|kept| kept.message.track == track);
+        match (self.tracks.video.is_some(), self.tracks.audio.is_some()) {
+            _ if self.first.is_none() => "no audio or video came",
+            (false, false) => "no configuration of video or audio that can be read came",
+            (true, _) if !has(Track::Video) => "video is announced and no picture came",
+            (true, _) => "no key frame came",
+            (false, true) if has(Track::Audio) => "the epoch is about to open",
+            (false, true) => "no configuration of the video that can be read came",
+        }
     }
 }
 
@@ -73,58 +154,4 @@ fn named(payload: &[u8]) -> Option<(bool, bool)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::type_complexity, reason = "tables of cases")]
-mod tests {
-    use super::*;
-
-    const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
-    const KEY: &[u8] = &[0x17, 1, 0, 0, 0];
-    const INTER: &[u8] = &[0x27, 1, 0, 0, 0];
-    const AUDIO_CONFIG: &[u8] = &[0xaf, 0, 0x11];
-    const AUDIO: &[u8] = &[0xaf, 1, 0x21];
-
-    fn opens_at(metadata: Option<&'static [u8]>, messages: &[(Track, u32, &'static [u8])]) -> Option<usize> {
-        let mut opening = Opening::default();
-        if let Some(payload) = metadata {
-            opening.metadata(Bytes::from_static(payload));
-        }
-        messages.iter().position(|(track, stamp, body)| {
-            opening.message(*stamp, &Message::read(*track, Bytes::from_static(body))).is_some()
-        })
-    }
-
-    #[test]
-    fn an_epoch_opens_at_the_first_key_frame_with_all_configurations() {
-        use Track::{Audio, Video};
-        const BOTH: &[u8] = b"\x00\x0cvideocodecid\x00\x0caudiocodecid";
-        const AUDIO_ONLY: &[u8] = b"\x00\x0caudiocodecid";
-        let start = [(Video, 0, VIDEO_CONFIG), (Video, 0, KEY), (Audio, 5, AUDIO_CONFIG), (Audio, 5, AUDIO)];
-        let table: &[(&str, Option<&'static [u8]>, &[(Track, u32, &'static [u8])], Option<usize>)] = &[
-            ("waits for audio that is named", Some(BOTH), &start, None),
-            (
-                "then opens at the next key frame",
-                Some(BOTH),
-                &[start[0], start[1], start[2], (Video, 40, INTER), (Video, 80, KEY)],
-                Some(4),
-            ),
-            ("does not wait for ever", Some(BOTH), &[start[0], start[1], (Video, 1_000, KEY)], Some(2)),
-            (
-                "video alone, nothing named",
-                None,
-                &[start[0], start[1], (Video, 999, KEY), (Video, 1_001, KEY)],
-                Some(3),
-            ),
-            ("audio alone, named", Some(AUDIO_ONLY), &[(Audio, 0, AUDIO_CONFIG), (Audio, 0, AUDIO)], Some(1)),
-            (
-                "time that jumps back does not make it wait for ever",
-                Some(BOTH),
-                &[start[0], (Video, 9_000, KEY), (Video, 0, KEY), (Video, 999, KEY), (Video, 1_001, KEY)],
-                Some(4),
-            ),
-            ("a frame without configuration opens nothing", None, &[(Video, 0, KEY), (Video, 2_000, KEY)], None),
-        ];
-        for (what, metadata, messages, at) in table {
-            assert_eq!(opens_at(*metadata, messages), *at, "{what}");
-        }
-    }
-}
+mod tests;

@@ -190,19 +190,16 @@ impl Stream {
                 match message {
                     Message::Media { track, stamp, body } => {
                         let message = track::Message::read(track, body);
-                        match publisher.message(now_ms, stamp, &message) {
-                            Ok(true) => state.live.message(now_ms, stamp, message),
-                            Ok(false) => {}
-                            Err(dismissal) => {
-                                state.live.unpublish(now_ms);
-                                state.dismiss(now_ms, dismissal);
-                                return 0;
-                            }
+                        if let Err(dismissal) = publisher.message(now_ms, stamp, &message) {
+                            state.live.unpublish(now_ms);
+                            state.dismiss(now_ms, dismissal);
+                            return 0;
                         }
+                        state.live.message(now_ms, stamp, message);
                     }
                     Message::Metadata(payload) => {
                         publisher.metadata(&payload);
-                        state.live.metadata(payload);
+                        state.live.metadata(now_ms, payload);
                     }
                 }
             }
@@ -366,6 +363,7 @@ impl Stream {
         };
         if let Some(publisher) = &state.publisher {
             publisher.status(now_ms, &mut status);
+            status.warnings.extend(state.live.warnings(now_ms).iter().map(ToString::to_string));
         }
         if let Some((at_ms, words)) = &state.refusal
             && now_ms.saturating_sub(*at_ms) < REFUSAL_SHOWN_MS

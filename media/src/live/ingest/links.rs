@@ -1,6 +1,6 @@
 //! Greetings, and what edges report: how an ingest learns the past, opens links, and settles with another ingest.
 
-use super::{Held, Ingest, Link, Memory, Output, Source};
+use super::{Ingest, Link, Memory, Output, Source};
 use crate::ledger::{EpochId, Ledger, Msn};
 use crate::live::LinkId;
 use crate::live::ring::{Content, Replay};
@@ -73,12 +73,10 @@ impl Ingest {
         for link in links {
             self.open_link(link);
         }
-        for message in held {
-            match message {
-                Held::Media(stamp, message) => self.take(now_ms, stamp, message),
-                Held::Metadata(payload) => self.metadata(payload),
-            }
+        for (arrival_ms, message) in held {
+            self.receive(arrival_ms, message);
         }
+        self.go_on(now_ms);
     }
 
     /// Compares what an edge knows with what was decided here: numbers that were given out are never given out again, and

@@ -5,7 +5,8 @@ use crate::ingest::stream::Dismissal;
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
 use lectern_media::codec::{Config, ConfigError};
-use lectern_media::track::{Class, Media, Message};
+use lectern_media::track::{Class, Media, Message, Track};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
@@ -13,8 +14,8 @@ use tokio::sync::oneshot;
 /// Characters of an encoder's name that are shown.
 const ENCODER_CHARS_MAX: usize = 100;
 
-/// A sequence header of at most this many bytes holds no configuration: two bytes of header with AAC, five with AVC.
-const EMPTY_CONFIG_BYTES: usize = 2;
+/// A publisher whose configurations of a track cannot be read goes after this long, unless one could be read.
+const UNREADABLE_MS_MAX: u64 = 10_000;
 
 /// Name of one accepted publish.
 pub type Id = u64;
@@ -38,6 +39,8 @@ pub(in crate::ingest) struct Publisher {
     measure: Measure,
     video: Option<(String, u32, u32)>,
     audio: Option<String>,
+    /// Since when no configuration of a track could be read, and why, while none ever could.
+    unreadable: BTreeMap<Track, (u64, ConfigError)>,
     dismiss: oneshot::Sender<Dismissal>,
 }
 
@@ -55,6 +58,7 @@ impl Publisher {
             measure: Measure::new(now_ms, segment_ms),
             video: None,
             audio: None,
+            unreadable: BTreeMap::new(),
             dismiss,
         };
         (publisher, Ticket { id, dismissed })
@@ -74,30 +78,43 @@ impl Publisher {
         let _ = self.dismiss.send(dismissal);
     }
 
-    /// Looks at a message before it goes on its way; `false` if it should go nowhere.
-    pub(in crate::ingest) fn message(&mut self, now_ms: u64, stamp: u32, message: &Message) -> Result<bool, Dismissal> {
+    /// Looks at a message before it goes on its way.
+    pub(in crate::ingest) fn message(&mut self, now_ms: u64, stamp: u32, message: &Message) -> Result<(), Dismissal> {
         self.last_ms = now_ms;
         let kind = match message.class {
             Class::NotCarried(codec) => return Err(refused(&ConfigError::Codec { codec })),
-            // Some encoders send an empty configuration first and the real one when they know it.
-            Class::Config if message.body.len() <= EMPTY_CONFIG_BYTES => return Ok(false),
-            Class::End | Class::Other => return Ok(true),
+            Class::End | Class::Other => return Ok(()),
             Class::Media(Media { key, .. }) => Kind::Frame { key },
-            Class::Config => {
-                self.configuration(message)?;
-                Kind::Config
-            }
+            Class::Config if self.configuration(now_ms, message) => Kind::Config,
+            Class::Config => return Ok(()),
         };
         self.measure.message(now_ms, message.track, stamp, kind, message.body.len());
-        Ok(true)
+        let late = |(since_ms, _): &&(u64, ConfigError)| now_ms.saturating_sub(*since_ms) >= UNREADABLE_MS_MAX;
+        match self.unreadable.values().find(late) {
+            Some((_, error)) => Err(refused(error)),
+            None => Ok(()),
+        }
     }
 
-    fn configuration(&mut self, message: &Message) -> Result<(), Dismissal> {
-        match Config::read(message.track, &message.body).map_err(|error| refused(&error))? {
-            Config::Avc(config) => self.video = Some((config.codec_string, config.width, config.height)),
-            Config::Aac(config) => self.audio = Some(config.codec_string),
+    /// Whether the configuration can be read. Some encoders send an empty one first and the real one when they know it;
+    /// a broken one in between is passed over.
+    fn configuration(&mut self, now_ms: u64, message: &Message) -> bool {
+        match Config::read(message.track, &message.body) {
+            Ok(Config::Avc(config)) => self.video = Some((config.codec_string, config.width, config.height)),
+            Ok(Config::Aac(config)) => self.audio = Some(config.codec_string),
+            Err(error) => {
+                let readable = match message.track {
+                    Track::Video => self.video.is_some(),
+                    Track::Audio => self.audio.is_some(),
+                };
+                if !readable {
+                    self.unreadable.entry(message.track).or_insert((now_ms, error));
+                }
+                return false;
+            }
         }
-        Ok(())
+        self.unreadable.remove(&message.track);
+        true
     }
 
     /// `onMetaData`: the encoder's own name is better than `flashVer`, which most set to Adobe's.
