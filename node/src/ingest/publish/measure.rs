@@ -12,10 +12,10 @@ const WINDOW_MS: u64 = 5_000;
 const STEP_MS: u64 = 500;
 /// A rate above the limit is believed once this much was measured.
 pub const REFUSE_AFTER_MS: u64 = WINDOW_MS;
-/// A step of time stamps beyond this is reported; as in the ledger's rule for a new epoch (design section 4.1).
+/// Time stamps that step back by more than this have jumped, as in the rule for a new epoch (docs/adr/0010).
 const JUMP_BACK_MS: i64 = 500;
-/// See [`JUMP_BACK_MS`]; forward.
-const JUMP_AHEAD_MS: i64 = 3_000;
+/// The same for stamps that step ahead of their arrival.
+const JUMP_AHEAD_MS: i64 = 5_000;
 /// Warnings about something that happened once stay this long.
 const REMEMBER_MS: u64 = 60_000;
 /// Video without a key frame for this long after the publish cannot be shown.
@@ -24,6 +24,10 @@ const NO_KEY_FRAME_MS: u64 = 10_000;
 const GOP_TOLERANCE_PERCENT: u64 = 10;
 /// Media that comes slower than this many per cent of real time empties the players' buffers.
 const SLOW_PERCENT: u64 = 90;
+/// That is looked at over this long, from one frame to another: between frames there is nothing to compare.
+const SLOW_WINDOW_MS: u64 = 10_000;
+/// What is missing in that time has to be more than lateness of the network.
+const SLOW_MS_MIN: u64 = 1_000;
 
 /// What a message is to the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +59,16 @@ pub struct Report {
 struct Step {
     from_ms: u64,
     bytes: u64,
+    /// Pictures, and the time by which they moved on: each counts for the time since the one before.
     frames: u64,
+    frames_ms: u64,
+    media_ms: u64,
+}
+
+/// A frame of the leading track: when it came, and how far media time had moved on by then.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    arrival_ms: u64,
     media_ms: u64,
 }
 
@@ -65,7 +78,11 @@ pub struct Measure {
     since_ms: u64,
     segment_ms: u64,
     steps: VecDeque<Step>,
-    last_stamp: [Option<u32>; 2],
+    /// Stamp and arrival of each track's last message.
+    last: [Option<(u32, u64)>; 2],
+    /// One for each step at most, and the newest.
+    samples: VecDeque<Sample>,
+    newest: Option<Sample>,
     /// The track whose time counts: video once there is some.
     leader: Option<Track>,
     last_key_stamp: Option<u32>,
@@ -82,7 +99,9 @@ impl Measure {
             since_ms: now_ms,
             segment_ms,
             steps: VecDeque::new(),
-            last_stamp: [None; 2],
+            last: [None; 2],
+            samples: VecDeque::new(),
+            newest: None,
             leader: None,
             last_key_stamp: None,
             gop_ms: None,
@@ -93,17 +112,29 @@ impl Measure {
 
     /// A message of `bytes` bytes came, with the time stamp the encoder gave it.
     pub fn message(&mut self, now_ms: u64, track: Track, stamp: u32, kind: Kind, bytes: usize) {
-        let advance = self.advance(now_ms, track, stamp, kind);
+        let moved = match kind {
+            Kind::Frame { .. } => self.moved(now_ms, track, stamp),
+            Kind::Config => None,
+        };
+        let leads = self.leader == Some(track);
+        if leads && let Some(by) = moved {
+            self.sample(now_ms, by);
+        }
         let step = self.step(now_ms);
         step.bytes += bytes as u64;
-        step.media_ms += advance;
+        if leads {
+            step.media_ms += moved.unwrap_or(0);
+        }
+        if track == Track::Video
+            && let Some(by) = moved
+        {
+            step.frames += 1;
+            step.frames_ms += by;
+        }
         let Kind::Frame { key } = kind else {
             self.configured[index(track)] = true;
             return;
         };
-        if track == Track::Video {
-            step.frames += 1;
-        }
         if key {
             // RTMP time wraps at 2^32 ms: the difference does not care.
             self.gop_ms = self.last_key_stamp.map(|last| u64::from(stamp.wrapping_sub(last)));
@@ -122,30 +153,31 @@ impl Measure {
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a few hundred frames and a few thousand milliseconds")]
     pub fn report(&self, now_ms: u64) -> Report {
-        let (span_ms, _, total) = self.window(now_ms);
-        let frame_rate = (total.frames > 0 && span_ms >= 1_000)
-            .then(|| (total.frames as f64 * 10_000.0 / span_ms as f64).round() / 10.0);
+        let (_, total) = self.window(now_ms);
+        let frame_rate = (total.frames_ms >= 1_000)
+            .then(|| (total.frames as f64 * 10_000.0 / total.frames_ms as f64).round() / 10.0);
         let bit_rate = self.bit_rate(now_ms);
         Report { frame_rate, bit_rate, gop_ms: self.gop_ms, warnings: self.warnings(now_ms) }
     }
 
     fn bit_rate(&self, now_ms: u64) -> Option<u64> {
-        let (span_ms, _, total) = self.window(now_ms);
+        let (span_ms, total) = self.window(now_ms);
         (span_ms >= 1_000).then(|| total.bytes * 8_000 / span_ms)
     }
 
-    /// Time that counts, clock time of the window, and the sums in it.
-    fn window(&self, now_ms: u64) -> (u64, u64, Step) {
+    /// Time that counts, and the sums in the window.
+    fn window(&self, now_ms: u64) -> (u64, Step) {
         // Whole steps only: a step that began before the window would count bytes without their time.
         let from = now_ms.saturating_sub(WINDOW_MS).next_multiple_of(STEP_MS);
         let mut total = Step::default();
         for step in self.steps.iter().filter(|s| s.from_ms >= from) {
             total.bytes += step.bytes;
             total.frames += step.frames;
+            total.frames_ms += step.frames_ms;
             total.media_ms += step.media_ms;
         }
         let clock_ms = now_ms.saturating_sub(from.max(self.since_ms));
-        (clock_ms.max(total.media_ms), clock_ms, total)
+        (clock_ms.max(total.media_ms), total)
     }
 
     fn step(&mut self, now_ms: u64) -> &mut Step {
@@ -160,45 +192,71 @@ impl Measure {
         &mut self.steps[last]
     }
 
-    /// How far media time moved on by this message; notes jumps.
-    fn advance(&mut self, now_ms: u64, track: Track, stamp: u32, kind: Kind) -> u64 {
-        let Kind::Frame { .. } = kind else { return 0 };
-        if self.leader.is_none() || track == Track::Video {
+    /// How far a frame's track moved on; `None` where there is nothing to compare with. Notes jumps.
+    fn moved(&mut self, now_ms: u64, track: Track, stamp: u32) -> Option<u64> {
+        if self.leader.is_none() || (track == Track::Video && self.leader != Some(track)) {
             self.leader = Some(track);
+            self.samples.clear();
+            self.newest = Some(Sample { arrival_ms: now_ms, media_ms: 0 });
         }
-        let Some(last) = self.last_stamp[index(track)].replace(stamp) else { return 0 };
+        let (last, arrival_ms) = self.last[index(track)].replace((stamp, now_ms))?;
         let by = i64::from(stamp.wrapping_sub(last).cast_signed());
-        if !(-JUMP_BACK_MS..=JUMP_AHEAD_MS).contains(&by) {
+        let passed = i64::try_from(now_ms.saturating_sub(arrival_ms)).unwrap_or(i64::MAX);
+        if by < -JUMP_BACK_MS || by.saturating_sub(passed) > JUMP_AHEAD_MS {
             self.jumped = Some((now_ms, by));
             // Across a jump distances mean nothing.
             self.last_key_stamp = self.last_key_stamp.map(|_| stamp);
-            return 0;
+            return None;
         }
-        if self.leader == Some(track) { u64::try_from(by).unwrap_or(0) } else { 0 }
+        Some(u64::try_from(by).unwrap_or(0))
+    }
+
+    /// The leading track moved on by `by` milliseconds.
+    fn sample(&mut self, now_ms: u64, by: u64) {
+        let before = self.newest.unwrap_or(Sample { arrival_ms: now_ms, media_ms: 0 });
+        if self.samples.back().is_none_or(|kept| kept.arrival_ms + STEP_MS <= before.arrival_ms) {
+            self.samples.push_back(before);
+        }
+        self.newest = Some(Sample { arrival_ms: now_ms, media_ms: before.media_ms + by });
+        // The last one before the window stays: frames may be further apart than it is long.
+        while self.samples.get(1).is_some_and(|next| next.arrival_ms + SLOW_WINDOW_MS <= now_ms) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Per cent of real time at which media comes, if that is too slow.
+    fn slow_percent(&self, now_ms: u64) -> Option<u64> {
+        let (first, last) = (self.samples.front()?, self.newest.as_ref()?);
+        if last.arrival_ms + SLOW_WINDOW_MS <= now_ms {
+            return None;
+        }
+        let (clock_ms, media_ms) = (last.arrival_ms - first.arrival_ms, last.media_ms - first.media_ms);
+        let slow =
+            clock_ms >= WINDOW_MS && media_ms * 100 < clock_ms * SLOW_PERCENT && media_ms + SLOW_MS_MIN <= clock_ms;
+        slow.then(|| media_ms * 100 / clock_ms)
     }
 
     /// Since the last key frame: an encoder that sends one at the start and never again is noticed too.
     fn running_gop_ms(&self) -> Option<u64> {
-        let newest = self.last_stamp[index(Track::Video)]?;
+        let (newest, _) = self.last[index(Track::Video)]?;
         Some(u64::from(newest.wrapping_sub(self.last_key_stamp?)))
     }
 
     fn warnings(&self, now_ms: u64) -> Vec<String> {
         let mut warnings = Vec::new();
         let age_ms = now_ms.saturating_sub(self.since_ms);
-        let (span_ms, clock_ms, total) = self.window(now_ms);
         let segment_s = seconds(self.segment_ms);
         if let Some(gop_ms) = self.gop_ms.max(self.running_gop_ms())
             && gop_ms * 100 > self.segment_ms * (100 + GOP_TOLERANCE_PERCENT)
         {
             warnings.push(format!("GopTooLong ({}, segment {segment_s})", seconds(gop_ms)));
         }
-        let video = self.last_stamp[index(Track::Video)].is_some();
+        let video = self.last[index(Track::Video)].is_some();
         if video && self.last_key_stamp.is_none() && age_ms >= NO_KEY_FRAME_MS {
             warnings.push(format!("NoKeyFrame (none for {})", seconds(age_ms)));
         }
         for track in [Track::Video, Track::Audio] {
-            if self.last_stamp[index(track)].is_some() && !self.configured[index(track)] {
+            if self.last[index(track)].is_some() && !self.configured[index(track)] {
                 warnings.push(format!("NoSequenceHeader ({track:?} came without its configuration)"));
             }
         }
@@ -208,8 +266,9 @@ impl Measure {
             let way = if by < 0 { "back" } else { "ahead" };
             warnings.push(format!("TimestampJump ({} {way})", seconds(by.unsigned_abs())));
         }
-        if age_ms >= 2 * WINDOW_MS && span_ms == clock_ms && total.media_ms * 100 < clock_ms * SLOW_PERCENT {
-            let percent = total.media_ms * 100 / clock_ms.max(1);
+        if age_ms >= 2 * WINDOW_MS
+            && let Some(percent) = self.slow_percent(now_ms)
+        {
             warnings.push(format!("TooSlow ({percent}% of real time)"));
         }
         warnings
@@ -253,8 +312,40 @@ mod tests {
         assert_eq!(report.warnings, [""; 0]);
         assert_eq!(report.gop_ms, Some(2_000));
         let (rate, bits) = (report.frame_rate.unwrap(), report.bit_rate.unwrap());
-        assert!((24.7..=25.3).contains(&rate), "{rate}");
+        assert!((rate - 25.0).abs() < f64::EPSILON, "{rate}");
         assert!((980_000..=1_020_000).contains(&bits), "{bits}");
+    }
+
+    #[test]
+    fn pictures_at_an_even_pace_are_never_too_slow() {
+        for every_ms in [40, 500, 1_000, 2_000, 4_000, 10_000, 30_000] {
+            let mut m = Measure::new(0, 2_000);
+            m.message(0, Track::Video, 0, Kind::Config, 40);
+            for now_ms in (0..120_000_u64).step_by(20) {
+                if now_ms.is_multiple_of(every_ms) {
+                    let stamp = u32::try_from(now_ms).unwrap();
+                    m.message(now_ms, Track::Video, stamp, Kind::Frame { key: true }, 100);
+                }
+                let wrong = m.report(now_ms).warnings.iter().find(|w| !w.starts_with("GopTooLong")).cloned();
+                assert_eq!(wrong, None, "a picture each {every_ms} ms, at {now_ms} ms");
+            }
+            assert_eq!(
+                m.report(120_000).frame_rate,
+                (every_ms < 5_000).then(|| 1_000.0 / every_ms as f64).map(|r| (r * 10.0).round() / 10.0)
+            );
+        }
+    }
+
+    #[test]
+    fn the_frame_rate_is_right_from_the_first_report_on() {
+        let mut m = Measure::new(1_000, 2_000);
+        for i in 0..500_u64 {
+            // Read each 80 ms, as publishers are.
+            let now_ms = 1_000 + (i * 40).next_multiple_of(80);
+            m.message(now_ms, Track::Video, u32::try_from(i * 40).unwrap(), Kind::Frame { key: i % 50 == 0 }, 5_000);
+            let rate = m.report(now_ms).frame_rate;
+            assert!(rate.is_none_or(|rate| (rate - 25.0).abs() < f64::EPSILON), "{rate:?} at {now_ms}");
+        }
     }
 
     #[test]
