@@ -5,11 +5,13 @@
 //! rules again for `lectern local` and `lectern plan`; a test holds both against the same table.
 
 mod definition;
+mod page;
 mod placement;
 mod schedule;
 mod status;
 
 pub use definition::definition;
+pub use page::{LOGO_CHARS_MAX, PageSpec};
 pub use placement::{Expose, ExposeType, Resources, Scheduling, Toleration, TrafficPolicy};
 pub use schedule::{Repeat, ScheduleWindow};
 pub use status::{EdgesStatus, EventNode, IngestStatus, LiveEventStatus, NextScale, Phase, StreamStatus};
@@ -66,6 +68,11 @@ pub const EDGES_MAX: u32 = 1_000;
         .message("schedule[].min must not exceed edges.max: raise edges.max or lower the window's min")
 )]
 pub struct LiveEventSpec {
+    /// What people call the event, e.g. "Open lectures". Shown on its page, never interpreted. Default: its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub title: Option<String>,
+
     /// The streams of the event, 1 to 64; all of them may be live at the same time. A stream that is not live costs
     /// nothing. Adding or removing a stream does not affect the others.
     #[schemars(length(min = 1, max = STREAMS_MAX))]
@@ -279,6 +286,10 @@ pub struct PlaybackSpec {
     #[schemars(length(max = 32), inner(length(min = 1, max = 300)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allowed_origins: Vec<String>,
+
+    /// The page that every edge serves at /: the programme, the timetable and a player.
+    #[serde(default)]
+    pub page: PageSpec,
 }
 
 /// What is served besides HLS.
@@ -394,6 +405,6 @@ impl Default for HlsSpec {
 
 impl Default for PlaybackSpec {
     fn default() -> Self {
-        Self { protocols: default_protocols(), allowed_origins: default_origins() }
+        Self { protocols: default_protocols(), allowed_origins: default_origins(), page: PageSpec::default() }
     }
 }

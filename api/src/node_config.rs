@@ -22,6 +22,9 @@ pub struct IngestConfig {
     /// What edges serve besides HLS, and to which pages.
     #[serde(default)]
     pub playback: PlaybackConfig,
+    /// What pages show of the event. `None`: edges serve no pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programme: Option<ProgrammeConfig>,
     /// Other RTMP servers that get a copy. The URLs are files in `forward_dir`, named as here.
     #[serde(default)]
     pub forward: Vec<ForwardConfig>,
@@ -115,6 +118,51 @@ impl Default for PlaybackConfig {
     fn default() -> Self {
         Self { http_flv: true, rtmp: true, allowed_origins: vec!["*".into()] }
     }
+}
+
+/// What pages show of the event. Edges learn it over the relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProgrammeConfig {
+    /// What people call the event.
+    pub title: String,
+    /// The streams in the order in which they are shown.
+    pub streams: Vec<TitledStream>,
+    /// The timetable: each occurrence by itself, in the order of time.
+    pub sessions: Vec<SessionConfig>,
+    /// URL of a picture beside the title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo: Option<String>,
+    /// Colour of links and marks, `#rrggbb`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accent_color: Option<String>,
+}
+
+/// A stream and what people call it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct TitledStream {
+    /// Its name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// One occurrence of the timetable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct SessionConfig {
+    /// What people call it.
+    pub title: String,
+    /// Its first moment (RFC 3339).
+    pub start: String,
+    /// Its end (RFC 3339).
+    pub end: String,
+    /// The streams that belong to it; none: all.
+    pub streams: Vec<String>,
 }
 
 /// One other RTMP server.

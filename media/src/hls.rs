@@ -14,4 +14,5 @@ pub mod window;
 
 pub use listing::{Kind, Listing};
 pub use playlist::{MEDIA_PLAYLIST_NAME, media_playlist, multivariant_playlist};
+pub(crate) use time::Utc;
 pub use variant::variant;

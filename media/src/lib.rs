@@ -12,6 +12,7 @@ pub mod hls;
 pub mod ledger;
 pub mod live;
 pub mod machine;
+pub mod programme;
 pub mod relay;
 pub mod rtmp;
 pub mod segment;

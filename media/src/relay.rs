@@ -6,6 +6,7 @@
 //! epochs, marks and media in order. Heartbeats go both ways.
 
 use crate::ledger::{EpochId, Ledger, Life, Msn, Profile};
+use crate::programme::Programme;
 use serde::{Deserialize, Serialize};
 
 mod bounds;
@@ -113,6 +114,9 @@ pub struct EventInfo {
     pub allowed_origins: Vec<String>,
     /// Admin addresses of all edges, this one included.
     pub siblings: Vec<std::net::SocketAddr>,
+    /// What pages show. `None` if the event has no pages, or its ingest knows of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programme: Option<Programme>,
 }
 
 /// The beginning of an epoch. Configurations are carried as hexadecimal text of the FLV tag bodies.

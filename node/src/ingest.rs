@@ -10,7 +10,8 @@ use crate::relay::links::{self as relays, Relays};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use lectern_api::keys::{fingerprint, relay_token, trimmed};
-use lectern_api::node_config::IngestConfig;
+use lectern_api::node_config::{IngestConfig, ProgrammeConfig, SessionConfig, TitledStream};
+use lectern_media::programme::{Look, Programme, Session, Titled};
 use lectern_media::relay::{EventInfo, IngestId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -181,6 +182,7 @@ impl Ingest {
             info.http_flv = config.playback.http_flv;
             info.rtmp = config.playback.rtmp;
             info.allowed_origins.clone_from(&config.playback.allowed_origins);
+            info.programme = config.programme.as_ref().map(programme);
         });
         self.stream_changes.send_replace(());
     }
@@ -211,6 +213,23 @@ impl Ingest {
 
     fn seed_fingerprint(&self) -> String {
         fingerprint(&self.seed)
+    }
+}
+
+/// What pages show, as the relay carries it.
+fn programme(config: &ProgrammeConfig) -> Programme {
+    let titled = |stream: &TitledStream| Titled { name: stream.name.clone(), title: stream.title.clone() };
+    let session = |session: &SessionConfig| Session {
+        title: session.title.clone(),
+        start: session.start.clone(),
+        end: session.end.clone(),
+        streams: session.streams.clone(),
+    };
+    Programme {
+        title: config.title.clone(),
+        streams: config.streams.iter().map(titled).collect(),
+        sessions: config.sessions.iter().map(session).collect(),
+        look: Look { logo: config.logo.clone(), accent_color: config.accent_color.clone() },
     }
 }
 

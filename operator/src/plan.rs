@@ -7,6 +7,7 @@
 mod floor;
 mod idle;
 mod observed;
+mod programme;
 pub mod schedule;
 mod settings;
 pub mod status;
@@ -165,7 +166,7 @@ pub fn plan(event: &Event, seen: &Observed, now: Timestamp) -> Plan {
             role: Role::Ingest,
             replicas: Replicas { min: 1, max: 1, wanted: 1 },
             upstream: None,
-            settings: settings::ingest(event),
+            settings: settings::ingest(event, now),
             ports: vec![public("rtmp", ports::RTMP), private("admin", ports::ADMIN)],
         },
         edges: Tier {

@@ -4,13 +4,14 @@
 //! `lectern plan`, for rules that CEL cannot state (does the time zone exist?), and for objects that were stored before
 //! a rule was made. After this nobody looks at the raw spec again.
 
+mod page;
 mod schedule;
 
 pub use schedule::{Recurrence, When, Window};
 
 use lectern_api::live_event::{
-    EDGES_MAX, EdgesExpose, EdgesSpec, Expose, ExposeType, FORWARDS_MAX, LiveEvent, Protocol, Resources, STREAMS_MAX,
-    Scheduling, SecretRef, UpdatePolicy, WINDOWS_MAX,
+    EDGES_MAX, EdgesExpose, EdgesSpec, Expose, ExposeType, FORWARDS_MAX, LiveEvent, PageSpec, Protocol, Resources,
+    STREAMS_MAX, Scheduling, SecretRef, UpdatePolicy, WINDOWS_MAX,
 };
 use lectern_api::names::{EventName, SecretName, StreamName};
 use lectern_api::node_config::{ForwardConfig, HlsConfig, PlaybackConfig};
@@ -54,6 +55,10 @@ pub struct Event {
     pub hls: HlsConfig,
     /// What is served besides.
     pub playback: PlaybackConfig,
+    /// What people call the event.
+    pub title: Option<String>,
+    /// Its page.
+    pub page: PageSpec,
     /// Other servers that get a copy.
     pub forward: Vec<ForwardConfig>,
     /// Where their URLs are.
@@ -175,6 +180,7 @@ pub fn validate(raw: &LiveEvent) -> Result<Event, Vec<Problem>> {
     let edges = edges(&spec.edges, &mut problems);
     let hls = hls(raw, &mut problems);
     let playback = playback(raw, &mut problems);
+    let page = page::read(&spec.playback.page, &mut problems);
     let forward = forward(raw, &mut problems);
     let forward_secret = secret(spec.forward_secret_ref.as_ref(), "spec.forwardSecretRef", &mut problems);
     match name {
@@ -188,6 +194,8 @@ pub fn validate(raw: &LiveEvent) -> Result<Event, Vec<Problem>> {
             edges,
             hls,
             playback,
+            title: spec.title.clone(),
+            page,
             forward,
             forward_secret,
             paused: paused(raw),

@@ -11,6 +11,7 @@ pub mod http;
 pub mod local;
 pub mod media;
 pub mod nodes;
+pub mod page;
 pub mod process;
 pub mod publish;
 pub mod reel;

@@ -75,6 +75,7 @@ impl Fleet {
             streams: self.streams.iter().map(|name| StreamConfig { name: name.clone() }).collect(),
             hls: self.hls,
             playback: PlaybackConfig::default(),
+            programme: None,
             forward: Vec::new(),
             discovery: Discovery::File { path: self.peers.to_string_lossy().into_owned() },
             seed_file: self.path("seed"),

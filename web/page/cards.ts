@@ -45,5 +45,5 @@ function beside(stream: StreamFacts, watched: readonly string[], stage: Stage | 
   if (!on && (stream.state !== 'live' || !stage.canAdd(name))) return null;
   const label = on ? t('removeBeside', title) : t('watchBeside', title);
   const press = (): void => (stage.streams.includes(name) ? stage.remove(name) : stage.add(name));
-  return button({ class: 'beside', 'data-key': `beside ${name}`, 'aria-label': label }, press, icon(on ? 'minus' : 'plus'), t(on ? 'remove' : 'beside'));
+  return button({ class: 'beside', 'data-key': `beside ${name}`, 'aria-label': label }, press, icon(on ? 'minus' : 'plus'), element('span', { class: 'word' }, t(on ? 'remove' : 'beside')));
 }

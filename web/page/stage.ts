@@ -77,6 +77,7 @@ export class Stage {
     }
     const own = programme.streams.find((one) => one.name === this.#tiles[0]?.stream);
     say(this.#heading, this.#tiles.map((tile) => titleOf(programme, tile.stream)).join(' + '));
+    this.#line.hidden = own === undefined;
     const live = own?.state === 'live';
     this.#line.classList.toggle('is-live', live);
     say(this.#line, live ? (own.since === null ? t('live') : t('liveSince', timeOfDay(own.since))) : own?.state === 'ended' ? t('over') : t('notStarted'));

@@ -49,8 +49,8 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 const ICONS = {
   play: 'M7 4.5v15l12.5-7.5z',
-  pause: 'M7 5v14M17 5v14',
-  muted: 'M4 9.5v5h3.5L12 19V5L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5',
+  pause: 'M6.5 5.5h3v13h-3zM14.5 5.5h3v13h-3z',
+  muted: 'M4 9.5v5h3.5L12 19V5L7.5 9.5zM15.5 8.8l6.4 6.4M21.9 8.8l-6.4 6.4',
   sound: 'M4 9.5v5h3.5L12 19V5L7.5 9.5zM15.5 9a4.2 4.2 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11',
   full: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
   window: 'M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5',

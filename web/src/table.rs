@@ -3,8 +3,8 @@
 use crate::Asset;
 
 pub(crate) const ASSETS: &[Asset] = &[
-    Asset { stem: "page", hash: "UOZ34W2E", extension: "css", bytes: include_bytes!("../dist/page.UOZ34W2E.css") },
-    Asset { stem: "core", hash: "FETEZVNJ", extension: "js", bytes: include_bytes!("../dist/core.FETEZVNJ.js") },
-    Asset { stem: "page", hash: "FA24MGCE", extension: "js", bytes: include_bytes!("../dist/page.FA24MGCE.js") },
-    Asset { stem: "player", hash: "WNMA5UUF", extension: "js", bytes: include_bytes!("../dist/player.WNMA5UUF.js") },
+    Asset { stem: "page", hash: "GLJEEMZN", extension: "css", bytes: include_bytes!("../dist/page.GLJEEMZN.css") },
+    Asset { stem: "core", hash: "43LEMU6N", extension: "js", bytes: include_bytes!("../dist/core.43LEMU6N.js") },
+    Asset { stem: "page", hash: "45TUTKTS", extension: "js", bytes: include_bytes!("../dist/page.45TUTKTS.js") },
+    Asset { stem: "player", hash: "WUAZS5N5", extension: "js", bytes: include_bytes!("../dist/player.WUAZS5N5.js") },
 ];

@@ -23,6 +23,17 @@ pub struct ScheduleWindow {
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
 
+    /// What the audience reads in the timetable of the page. Default: the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub title: Option<String>,
+
+    /// The streams that belong to the session, by name; empty: all. For the timetable of the page only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 40)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub streams: Vec<String>,
+
     /// When the session begins, with offset, e.g. 2026-12-01T09:00:00+08:00.
     #[schemars(schema_with = "date_time")]
     pub start: String,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Unix milliseconds, written as ISO 8601 in UTC with milliseconds: `2026-12-01T01:00:00.000Z`.
-pub(super) struct Utc(pub u64);
+pub(crate) struct Utc(pub u64);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -199,6 +199,7 @@ fn ingest_config(seed_file: String, peer: Peer, segment_ms: u64) -> IngestConfig
         streams: vec![StreamConfig { name: STREAM.to_owned() }],
         hls: HlsConfig { segment_ms, ..HlsConfig::default() },
         playback: PlaybackConfig::default(),
+        programme: None,
         forward: Vec::new(),
         discovery: Discovery::Static { peers: vec![peer] },
         seed_file,

@@ -85,6 +85,8 @@ pub enum Answered {
     Playlist,
     /// A segment or a part of one.
     Segment,
+    /// A page, a script, or what pages are told.
+    Page,
     /// 304.
     NotModified,
     /// 4xx.
@@ -97,8 +99,15 @@ pub enum Answered {
 
 impl Answered {
     /// All of them, in the order of [`Totals`].
-    pub const ALL: [Self; 6] =
-        [Self::Playlist, Self::Segment, Self::NotModified, Self::NotFound, Self::Refused, Self::Unavailable];
+    pub const ALL: [Self; 7] = [
+        Self::Playlist,
+        Self::Segment,
+        Self::Page,
+        Self::NotModified,
+        Self::NotFound,
+        Self::Refused,
+        Self::Unavailable,
+    ];
 
     /// As metrics name it.
     #[must_use]
@@ -106,6 +115,7 @@ impl Answered {
         match self {
             Self::Playlist => "playlist",
             Self::Segment => "segment",
+            Self::Page => "page",
             Self::NotModified => "not_modified",
             Self::NotFound => "not_found",
             Self::Refused => "refused",
@@ -118,7 +128,7 @@ impl Answered {
 #[derive(Debug, Default)]
 pub struct Totals {
     egress_bytes: [AtomicU64; 3],
-    answers: [AtomicU64; 6],
+    answers: [AtomicU64; 7],
     /// Viewers of RTMP and HTTP-FLV that were too slow and skipped to a key frame.
     pub skips: AtomicU64,
     /// Viewers that were closed because they took no byte for too long.

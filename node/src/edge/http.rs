@@ -1,4 +1,4 @@
-//! The HTTP port of an edge: HLS and HTTP-FLV.
+//! The HTTP port of an edge: HLS and HTTP-FLV, and the pages that play them.
 //!
 //! Answers come from a snapshot of the stream that one task replaces when something changes; a request takes no lock
 //! and renders nothing. Bodies are the shared bytes of the snapshot and go to the socket in one vectored write; segments are
@@ -17,6 +17,7 @@ mod answer;
 mod body;
 mod connection;
 mod live;
+mod page;
 mod range;
 mod reply;
 mod route;

@@ -17,7 +17,7 @@ macro_rules! metrics {
 
 metrics! {
     ANSWERS: Counter "lectern_edge_http_answers_total" ["class"]
-        "Answers of the HTTP port: playlist, segment, not_modified, not_found, refused, unavailable.";
+        "Answers of the HTTP port: playlist, segment, page, not_modified, not_found, refused, unavailable.";
     CAPACITY: Gauge "lectern_edge_capacity_viewers" [] "Viewers that this edge carries.";
     CONNECTIONS: Gauge "lectern_edge_connections" ["stream", "protocol"] "Open RTMP and HTTP-FLV connections.";
     EGRESS: Counter "lectern_edge_egress_bytes_total" ["protocol"] "Bytes written to viewers.";

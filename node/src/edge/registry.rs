@@ -5,6 +5,7 @@ use super::http::Elsewhere;
 use super::siblings::Siblings;
 use super::stream::hub::{Hub, Playback};
 use super::stream::origins::Origins;
+use super::stream::pages::Pages;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lectern_media::ledger::{Entry, Hash, SegmentName};
@@ -83,6 +84,7 @@ impl Registry {
             http_flv: event.http_flv,
             rtmp: event.rtmp,
             origins: Origins::new(&event.allowed_origins),
+            pages: event.programme.clone().map(|programme| Pages::new(programme, &event.allowed_origins)),
         }));
         self.set_streams(&mut inner, &event.streams);
         let own = &inner.own;

@@ -2,6 +2,7 @@
 
 pub mod hub;
 pub mod origins;
+pub mod pages;
 pub mod ring;
 pub mod snapshot;
 pub mod stored;

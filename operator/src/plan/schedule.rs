@@ -98,6 +98,22 @@ pub fn around(window: &Window, now: Timestamp) -> Vec<Occurrence> {
     }
 }
 
+/// The occurrences of `window` that are not over before `from`; of repetitions those that begin before `to`.
+#[must_use]
+pub fn between(window: &Window, from: Timestamp, to: Timestamp) -> Vec<Occurrence> {
+    let all = match &window.when {
+        When::Once { .. } => around(window, from),
+        When::Again(again) => {
+            let first = shift(again.zone.to_datetime(from).date(), -DAYS_BACK).max(again.first);
+            let last = shift(again.zone.to_datetime(to).date(), 1);
+            let days = std::iter::successors(Some(first), |day| day.tomorrow().ok()).take_while(|day| *day <= last);
+            let all = days.filter(|day| again.begins_on(*day));
+            all.filter_map(|day| occurrence(again, window.prewarm, day)).filter(|when| when.start < to).collect()
+        }
+    };
+    all.into_iter().filter(|when| when.end > from).collect()
+}
+
 fn repeated(again: &Recurrence, prewarm: SignedDuration, now: Timestamp) -> Vec<Occurrence> {
     let today = again.zone.to_datetime(now).date();
     let from = shift(today, -DAYS_BACK).max(again.first);

@@ -1,10 +1,12 @@
 //! What nodes are told. Settings are neutral; a backend says where things are (`IngestPlace`, `EdgePlace`) and gets the
 //! file that the node reads.
 
+use super::programme;
 use crate::validate::Event;
+use jiff::Timestamp;
 use lectern_api::node_config::{
     DEFAULT_MAX_BITRATE_BPS, Discovery, EdgeConfig, EdgeListen, ForwardConfig, ForwardPolicy, HlsConfig, IngestConfig,
-    IngestListen, PlaybackConfig, StreamConfig,
+    IngestListen, PlaybackConfig, ProgrammeConfig, StreamConfig,
 };
 use sha2::{Digest, Sha256};
 
@@ -24,6 +26,8 @@ pub struct IngestSettings {
     pub hls: HlsConfig,
     /// What edges serve besides.
     pub playback: PlaybackConfig,
+    /// What pages show, if there are any.
+    pub programme: Option<ProgrammeConfig>,
     /// Other servers that get a copy.
     pub forward: Vec<ForwardConfig>,
     /// Only the user's own keys are accepted.
@@ -84,6 +88,7 @@ impl IngestSettings {
             streams: self.streams.clone(),
             hls: self.hls,
             playback: self.playback.clone(),
+            programme: self.programme.clone(),
             forward: self.forward.clone(),
             discovery,
             seed_file,
@@ -114,7 +119,7 @@ impl EdgeSettings {
     }
 }
 
-pub(super) fn ingest(event: &Event) -> IngestSettings {
+pub(super) fn ingest(event: &Event, now: Timestamp) -> IngestSettings {
     let name = |stream: &crate::validate::Stream| StreamConfig { name: stream.name.to_string() };
     let mut settings = IngestSettings {
         event: event.id(),
@@ -122,6 +127,7 @@ pub(super) fn ingest(event: &Event) -> IngestSettings {
         streams: event.streams.iter().map(name).collect(),
         hls: event.hls,
         playback: event.playback.clone(),
+        programme: programme::programme(event, now),
         forward: event.forward.clone(),
         own_keys: event.ingest.publish_keys.is_some(),
         key_salt: event.ingest.key_generation.as_ref().map(|generation| generation.salt.clone()),
@@ -142,8 +148,8 @@ pub(super) fn edge(event: &Event) -> EdgeSettings {
 
 /// A name for the content: the same content has the same version on every machine and after every restart.
 fn version(settings: &IngestSettings) -> String {
-    let IngestSettings { event, version: _, streams, hls, playback, forward, own_keys, key_salt } = settings;
-    let mut content = serde_json::json!([event, streams, hls, playback, forward, own_keys]).to_string();
+    let IngestSettings { event, version: _, streams, hls, playback, programme, forward, own_keys, key_salt } = settings;
+    let mut content = serde_json::json!([event, streams, hls, playback, programme, forward, own_keys]).to_string();
     // Only where there is one: the versions of all other events stay what they were.
     content.extend(key_salt.iter().map(String::as_str));
     Sha256::digest(content.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()

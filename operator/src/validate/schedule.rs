@@ -18,6 +18,10 @@ const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub struct Window {
     /// What people call it.
     pub name: String,
+    /// What the audience reads.
+    pub title: Option<String>,
+    /// The streams that belong to it; none: all.
+    pub streams: Vec<String>,
     /// Fewest edges.
     pub min: u32,
     /// How long before the start they are there.
@@ -101,7 +105,14 @@ pub(super) fn read(raw: &ScheduleWindow, field: &str, problems: &mut Problems) -
         (Some(_), None) => return None,
     };
     let prewarm = SignedDuration::from_millis(i64::try_from(prewarm_ms).unwrap_or(i64::MAX));
-    (problems.0.len() == before).then(|| Window { name: raw.name.clone(), min: raw.min, prewarm, when })
+    (problems.0.len() == before).then(|| Window {
+        name: raw.name.clone(),
+        title: raw.title.clone(),
+        streams: raw.streams.clone(),
+        min: raw.min,
+        prewarm,
+        when,
+    })
 }
 
 fn recurrence(

@@ -7,7 +7,7 @@ use super::range::{self, Ranged};
 use super::reply::{self, Why};
 use super::route::{self, Route};
 use super::waiting::{self, Wanted};
-use super::{Site, live};
+use super::{Site, live, page};
 use crate::edge::counting::Answered;
 use crate::edge::stream::hub::Stream;
 use crate::edge::stream::snapshot::{Encoded, Lookup, Playlist, Segment, Snapshot};
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::future::{Either, Ready, ready};
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HOST, IF_NONE_MATCH, IF_RANGE, RANGE,
-    USER_AGENT, VARY,
+    USER_AGENT, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use lectern_media::ledger::SegmentName;
@@ -79,7 +79,7 @@ fn find(site: &Arc<Site>, connection: &Arc<Connection>, asked: &Asked, path: &st
     if asked.method != Method::GET && asked.method != Method::HEAD {
         return Ok(reply::why(Why::Method));
     }
-    let Some(route) = route::parse(path) else { return Ok(reply::why(Why::NoSuchUrl)) };
+    let Some(route) = route::parse(path) else { return Ok(page::answer(site, connection, asked, path)) };
     let Some(stream) = site.hub.stream(route.stream()) else {
         let known = site.hub.playback.load().known;
         return Ok(reply::why(if known { Why::NoSuchStream } else { Why::NotYetWired }));
@@ -139,6 +139,17 @@ fn segment(site: &Site, asked: &Asked, stream: &Arc<Stream>, name: SegmentName) 
 
 /// A playlist that is there.
 pub fn send_playlist(connection: &Connection, asked: &Asked, playlist: &Playlist) -> Response<Body> {
+    let mut response = send_document(asked, playlist);
+    reply::playlist_headers(response.headers_mut());
+    if connection.is_old() {
+        connection.retire();
+        reply::close(response.headers_mut());
+    }
+    response
+}
+
+/// A text that is there, compressed for clients that take that, or the news that the client has it.
+pub fn send_document(asked: &Asked, playlist: &Playlist) -> Response<Body> {
     // Chromium's player of HLS asks for a part of a list, with the validator of the compressed list that the page got
     // before, and would take "not changed" for a list that is not compressed.
     let gzip = accepts_gzip(&asked.headers) && !asked.headers.contains_key(RANGE);
@@ -153,11 +164,6 @@ pub fn send_playlist(connection: &Connection, asked: &Asked, playlist: &Playlist
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if gzip && response.status() == StatusCode::OK {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    reply::playlist_headers(response.headers_mut());
-    if connection.is_old() {
-        connection.retire();
-        reply::close(response.headers_mut());
     }
     response
 }
@@ -260,6 +266,7 @@ fn finish(site: &Site, connection: &Connection, asked: &Asked, response: Respons
 fn classify(status: StatusCode, headers: &HeaderMap) -> Option<Answered> {
     match status {
         StatusCode::OK if reply::is_playlist(headers) => Some(Answered::Playlist),
+        StatusCode::OK if headers.contains_key(X_CONTENT_TYPE_OPTIONS) => Some(Answered::Page),
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Some(Answered::Segment),
         StatusCode::NOT_MODIFIED => Some(Answered::NotModified),
         StatusCode::SERVICE_UNAVAILABLE if reply::is_refusal(headers) => Some(Answered::Refused),

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 mod counts;
 mod flv;
 mod holding;
+mod pages;
 mod playlists;
 mod segments;
 
@@ -57,7 +58,13 @@ impl Rig {
     async fn with(load: Load, sibling: Sibling) -> Self {
         let hub = Hub::new(load, Clock::start());
         hub.set_streams(["hall-a"]);
-        hub.playback.store(Arc::new(Playback { known: true, http_flv: true, rtmp: true, origins: Origins::Any }));
+        hub.playback.store(Arc::new(Playback {
+            known: true,
+            http_flv: true,
+            rtmp: true,
+            origins: Origins::Any,
+            pages: None,
+        }));
         let merge_window = Duration::from_millis(20);
         let shards = Shards::start(&hub, 1, merge_window);
         let stream = hub.stream("hall-a").unwrap();

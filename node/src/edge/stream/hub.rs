@@ -3,6 +3,7 @@
 //! One task per stream writes; everybody else reads snapshots.
 
 use super::origins::Origins;
+use super::pages::Pages;
 use super::ring::Ring;
 use super::snapshot::Snapshot;
 use crate::edge::counting::{Load, Refused, Reloads, Totals};
@@ -71,6 +72,8 @@ pub struct Playback {
     pub rtmp: bool,
     /// Pages that may play.
     pub origins: Origins,
+    /// Pages, if the event has any.
+    pub pages: Option<Pages>,
 }
 
 /// See the module.

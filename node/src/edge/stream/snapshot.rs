@@ -47,7 +47,9 @@ impl Encoded {
 }
 
 impl Playlist {
-    fn new(bytes: Bytes) -> Self {
+    /// A text to be sent.
+    #[must_use]
+    pub fn new(bytes: Bytes) -> Self {
         let etag = format!("\"{}\"", Hash::of(&bytes));
         Self { plain: Encoded::new(bytes, &etag), gzip: OnceLock::new() }
     }

@@ -16,7 +16,14 @@ use std::net::SocketAddr;
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(super) enum Notice {
     /// Where everything is.
-    Listening { name: String, http: String, rtmp: String, api: String },
+    Listening {
+        name: String,
+        /// The page, if the event has one.
+        page: Option<String>,
+        http: String,
+        rtmp: String,
+        api: String,
+    },
     /// How to publish and watch one stream.
     Stream {
         stream: String,
@@ -76,10 +83,11 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listening { name, http, rtmp, api } => {
+            Self::Listening { name, page, http, rtmp, api } => {
                 writeln!(f, "Lectern runs the event {name}.\n")?;
+                page.as_ref().map_or(Ok(()), |page| writeln!(f, "  open     {page}   (in a browser)"))?;
                 writeln!(f, "  publish  {rtmp}   (OBS: Settings, Stream, Custom: this is the server)")?;
-                writeln!(f, "  watch    {http}")?;
+                writeln!(f, "  players  {http}")?;
                 write!(f, "  status   {api}")
             }
             Self::Stream { stream, title, stream_key, hls, .. } => {
@@ -130,6 +138,7 @@ pub(super) fn opening(
     let id = (&event.namespace, &event.name);
     let first = Notice::Listening {
         name: event.name.to_string(),
+        page: event.page.enabled.then(|| format!("http://{http}/")),
         http: format!("http://{http}/live/STREAM/index.m3u8"),
         rtmp: format!("rtmp://{rtmp}/live"),
         api: format!("http://{api}/apis/lectern.dev/v1alpha1/namespaces/{}/liveevents/{}", id.0, id.1),

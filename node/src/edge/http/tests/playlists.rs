@@ -136,7 +136,7 @@ async fn only_listed_pages_may_play() {
     let rig = Rig::new().await;
     rig.show(live(1..=8));
     let origins = Origins::new(&["https://talks.example".into(), "http://localhost:3000/".into()]);
-    rig.site.hub.playback.store(Arc::new(Playback { known: true, http_flv: true, rtmp: true, origins }));
+    rig.site.hub.playback.store(Arc::new(Playback { known: true, http_flv: true, rtmp: true, origins, pages: None }));
     for (origin, allowed) in [
         ("https://talks.example", "https://talks.example"),
         ("http://localhost:3000", "http://localhost:3000"),

@@ -1,1 +1,0 @@
-import{t as a}from"./core.FETEZVNJ.js";export{a as LecternPlayer};
