@@ -209,7 +209,7 @@ mod tests {
             life,
             first: 1,
             entries: (1..=segments).map(entry).collect(),
-            remembered: None,
+            ..Ledger::default()
         }
     }
 
