@@ -285,7 +285,13 @@ async fn a_preflight_allows_the_headers_that_it_asks_for() {
         (Origins::new(&["https://talks.example".to_owned()]), "https://talks.example", true),
         (Origins::new(&["https://talks.example".to_owned()]), "https://evil.example", false),
     ] {
-        rig.site.hub.playback.store(Arc::new(Playback { known: true, http_flv: true, rtmp: true, origins }));
+        rig.site.hub.playback.store(Arc::new(Playback {
+            known: true,
+            http_flv: true,
+            rtmp: true,
+            origins,
+            pages: None,
+        }));
         let headers = "cmcd-object,authorization,x-requested-with";
         let asks =
             [("origin", origin), ("access-control-request-method", "GET"), ("access-control-request-headers", headers)];
