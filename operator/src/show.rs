@@ -6,6 +6,7 @@ use crate::render::{Identity, Installation, Metrics, PullPolicy, render};
 use crate::validate::Event;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -132,7 +133,11 @@ fn write_steps(text: &mut String, event: &Event, now: Timestamp) -> std::fmt::Re
             return if index == 0 { writeln!(text, "schedule has no further windows") } else { Ok(()) };
         };
         let lead = if index == 0 { "schedule" } else { "        " };
-        writeln!(text, "{lead} {} at least {} edges ({})", step.at, step.min, step.window)?;
+        let window = event.schedule.iter().find(|window| window.name == step.window);
+        let when = step.at.display_with_offset(window.map_or(Offset::UTC, |window| window.offset(step.at)));
+        let open = schedule::outlook(&event.schedule, &event.edges.bounds(), step.at).open;
+        let change = if open.is_some_and(|open| open.window == step.window) { "opens" } else { "ends" };
+        writeln!(text, "{lead} {when} at least {} edges (window {} {change})", step.min, step.window)?;
         at = step.at;
     }
     Ok(())

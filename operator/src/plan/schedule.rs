@@ -1,4 +1,4 @@
-//! The timetable: which windows are open at an instant, and when that next changes.
+//! The schedule: which windows are open at an instant, and when that next changes.
 //!
 //! A time of the day that the clocks skip is the later one, a time that comes twice is the earlier one (the rule of RFC
 //! 5545, which jiff calls `compatible`). Time zones come from the bundled database.
@@ -12,7 +12,7 @@ const DAYS_AHEAD: i64 = 9;
 /// Days that it looks back: a Weekly window may be a week long, and a day more for time zones.
 const DAYS_BACK: i64 = 9;
 
-/// What the timetable says about an instant.
+/// What the schedule says about an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// The open window that asks for most edges.
@@ -91,7 +91,7 @@ pub fn outlook(windows: &[Window], edges: &Bounds, now: Timestamp) -> Outlook {
 #[must_use]
 pub fn around(window: &Window, now: Timestamp) -> Vec<Occurrence> {
     match &window.when {
-        When::Once { start, end } => {
+        When::Once { start, end, .. } => {
             vec![Occurrence { warm: before(*start, window.prewarm), start: *start, end: *end }]
         }
         When::Again(again) => repeated(again, window.prewarm, now),
@@ -127,7 +127,7 @@ fn occurrence(again: &Recurrence, prewarm: SignedDuration, day: Date) -> Option<
     let last = shift(day, i64::from(again.days)).to_datetime(again.end);
     let mut end = instant(again, last)?;
     if end <= start {
-        // The clocks skipped the start but not the end: keep the length that the timetable gives.
+        // The clocks skipped the start but not the end: keep the length that the schedule gives.
         end = start + day.to_datetime(again.start).duration_until(last);
     }
     Some(Occurrence { warm: before(start, prewarm), start, end })

@@ -2,11 +2,12 @@
 
 use super::Problems;
 use jiff::civil::{Date, Time, Weekday};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 use lectern_api::live_event::{EDGES_MAX, Repeat, ScheduleWindow};
 
-/// Longest prewarm in milliseconds: capacity that stands idle longer was a mistake in the timetable.
+/// Longest prewarm in milliseconds: capacity that stands idle longer was a mistake in the schedule.
 const PREWARM_MS_MAX: u64 = 6 * 3_600_000;
 /// A day, the period of Daily and Weekdays.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -39,6 +40,8 @@ pub enum When {
         start: Timestamp,
         /// It is over.
         end: Timestamp,
+        /// The offset in which the start was written.
+        offset: Offset,
     },
     /// Again and again.
     Again(Recurrence),
@@ -61,6 +64,17 @@ pub struct Recurrence {
     pub end: Time,
     /// The last day on which one begins.
     pub until: Option<Date>,
+}
+
+impl Window {
+    /// The offset from UTC that the people who wrote the window use at `at`.
+    #[must_use]
+    pub fn offset(&self, at: Timestamp) -> Offset {
+        match &self.when {
+            When::Once { offset, .. } => *offset,
+            When::Again(recurrence) => recurrence.zone.to_offset(at),
+        }
+    }
 }
 
 impl Recurrence {
@@ -100,7 +114,7 @@ pub(super) fn read(raw: &ScheduleWindow, field: &str, problems: &mut Problems) -
     let (start, end) = (start?, end?);
     problems.unless(end > start, format!("{field}.end"), "must be after start");
     let when = match (raw.repeat, zone) {
-        (None, _) => When::Once { start, end },
+        (None, _) => When::Once { start, end, offset: offset(&raw.start) },
         (Some(repeat), Some(zone)) => When::Again(recurrence(repeat, zone, (start, end), until, field, problems)),
         (Some(_), None) => return None,
     };
@@ -143,6 +157,11 @@ fn recurrence(
     Recurrence { repeat, zone, first: first.date(), start: first.time(), days, end: last.time(), until }
 }
 
+/// The offset of a time that `instant` could read.
+fn offset(text: &str) -> Offset {
+    Pieces::parse(text).ok().and_then(|pieces| pieces.to_numeric_offset()).unwrap_or(Offset::UTC)
+}
+
 fn instant(text: &str, field: &str, problems: &mut Problems) -> Option<Timestamp> {
     let read = text.parse::<Timestamp>();
     read.map_err(|_| problems.add(field, format!("{text:?} is no time with offset, e.g. 2026-12-01T09:00:00+08:00")))
@@ -150,7 +169,7 @@ fn instant(text: &str, field: &str, problems: &mut Problems) -> Option<Timestamp
 }
 
 fn zone(name: &str, field: &str, problems: &mut Problems) -> Option<TimeZone> {
-    // The bundled database, so that every replica and every machine reads one timetable.
+    // The bundled database, so that every replica and every machine reads one schedule.
     let found = TimeZoneDatabase::bundled().get(name);
     let field = format!("{field}.timeZone");
     found.map_err(|_| problems.add(field, format!("{name:?} is no IANA time zone, e.g. Europe/Berlin"))).ok()

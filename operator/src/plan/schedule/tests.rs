@@ -1,4 +1,4 @@
-//! The timetable, as steps: time zones, clock changes, overlaps, windows that change nothing.
+//! The schedule, as steps: time zones, clock changes, overlaps, windows that change nothing.
 
 use super::*;
 use lectern_api::live_event::{LiveEvent, ScheduleWindow};
