@@ -43,7 +43,7 @@ pub use siblings::SiblingLedger;
 
 /// What an edge tells Prometheus.
 pub const METRICS: &[Metric] = metrics::TABLE;
-/// Longest merge window: longer ones would eat the lead that players keep (design section 4).
+/// Longest merge window: longer ones would eat the lead that players keep.
 const MERGE_WINDOW_MS_MAX: u64 = 350;
 
 /// Runs an edge until it is told to stop, then drains.

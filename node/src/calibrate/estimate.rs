@@ -347,7 +347,7 @@ fn bounds(run: &Run, edge: Edge, idle_cores: f64, viewer: Viewer) -> Vec<Bound> 
     bounds
 }
 
-/// What a stream takes at an edge once its list is full (design section 4, "Memory"), with the usual window.
+/// What a stream takes at an edge once its list is full, with the usual window.
 fn media_bytes(stream: Stream) -> f64 {
     let segment_s = float(stream.segment_ms) / 1_000.0;
     let list_s = f64::from(HlsConfig::default().window) * segment_s;

@@ -4,19 +4,19 @@ use crate::ingest::forward::policy::Policy;
 use lectern_api::node_config::{Discovery, EdgeConfig, IngestConfig};
 use std::collections::BTreeSet;
 
-/// Streams of one event (design section 3).
+/// Streams of one event.
 const STREAMS_MAX: usize = 64;
-/// Characters of a stream's name (design section 3): it becomes a path segment and part of object names.
+/// Characters of a stream's name: it becomes a path segment and part of object names.
 const STREAM_NAME_CHARS_MAX: usize = 40;
 /// Shortest segment in milliseconds: below, a request per segment costs more than its bytes.
 const SEGMENT_MS_MIN: u64 = 500;
-/// Longest segment in milliseconds: the target duration's bound (design section 4, cut rule).
+/// Longest segment in milliseconds: the target duration's bound.
 const SEGMENT_MS_MAX: u64 = 10_000;
 /// Fewest segments in the list: three is RFC 8216's floor for live, one more is the one that just left.
 const WINDOW_MIN: u32 = 4;
 /// Most segments in the list: a ledger travels in every greeting.
 const WINDOW_MAX: u32 = 60;
-/// Longest merge window in milliseconds (design section 4): more would be felt as latency.
+/// Longest merge window in milliseconds: more would be felt as latency.
 const MERGE_WINDOW_MS_MAX: u64 = 350;
 
 pub(super) fn ingest(config: &IngestConfig) -> Vec<String> {

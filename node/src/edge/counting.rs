@@ -1,4 +1,4 @@
-//! Who watches: counted without sessions, so that edges can be added up (design section 7, "Counting").
+//! Who watches: counted without sessions, so that edges can be added up.
 //!
 //! HLS viewers are the completed GETs of one segment, and who has gone since does not ask for the playlist; RTMP and HTTP-FLV viewers are connections; egress is bytes
 //! written. What protects this edge from too many viewers is counted separately, by requests *begun*: an overloaded

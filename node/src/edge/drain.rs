@@ -1,5 +1,5 @@
-//! How an edge ends: it serves on, lets its viewers go one by one, and stops being Ready only just before the end
-//! (design sections 6 and 7). One that a person ends at a terminal waits for viewers and for nothing else.
+//! How an edge ends: it serves on, lets its viewers go one by one, and stops being Ready only just before the end.
+//! An edge that a person ends at a terminal waits for viewers and for nothing else.
 
 use super::status::EdgeNode;
 use super::stream::hub::{Hub, Stream};

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// Streams of an event (64, design section 3), and as many again that are leaving.
+/// Streams of an event (64), and as many again that are leaving.
 pub const STREAMS_MAX: usize = 128;
 /// Siblings asked for one segment on demand. Mostly the first has it; what an edge knows of from one sibling only may
 /// need them all.

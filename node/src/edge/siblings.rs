@@ -23,7 +23,7 @@ use super::stream::hub::Hub;
 
 /// A sibling is in the same cluster: one that does not accept in this time is away.
 const CONNECT_MS: u64 = 500;
-/// Ledgers are asked for each second (design section 4, point 8): an answer after that is of no use.
+/// Ledgers are asked for each second: an answer after that is of no use.
 const LEDGER_MS: u64 = 900;
 /// A segment of 10 s at 30 Mbit/s has 38 MB: a second at gigabit speed, and some patience with a loaded sibling.
 const SEGMENT_MS: u64 = 5_000;

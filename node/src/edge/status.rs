@@ -19,7 +19,7 @@ use super::metrics;
 
 /// The load is measured this often: a flash crowd of a thousand a second meets a stale measure of 250.
 const MEASURE_EVERY: Duration = Duration::from_millis(250);
-/// Segments whose fetches are published (design section 7, "Counting").
+/// Segments whose fetches are published.
 const COUNTED_SEGMENTS: usize = 4;
 
 /// An edge, for the admin port.
@@ -36,7 +36,7 @@ pub struct EdgeNode {
     settled: Mutex<Settled>,
 }
 
-/// Streams that start later do not revoke readiness (design section 4, point 8).
+/// Streams that start later do not revoke readiness.
 #[derive(Debug, Default)]
 struct Settled {
     node: bool,

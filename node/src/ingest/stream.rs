@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A refused publisher is reported for this long.
 const REFUSAL_SHOWN_MS: u64 = 60_000;
-/// Longest target duration in milliseconds (design section 4.4).
+/// Longest target duration in milliseconds.
 const TARGET_MS_MAX: u64 = 10_000;
 
 /// One message of a publisher.

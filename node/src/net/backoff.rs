@@ -1,8 +1,8 @@
 //! How long to wait before dialling again. Pure; randomness comes in.
 
-/// First wait in milliseconds (design section 5).
+/// First wait in milliseconds.
 const FIRST_MS: u64 = 50;
-/// Longest wait in milliseconds (design section 5).
+/// Longest wait in milliseconds.
 const LONGEST_MS: u64 = 2_000;
 
 /// Doubles from [`FIRST_MS`] to [`LONGEST_MS`]; each wait is shortened by up to a half, so that links that were cut

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// An address that does not answer within this is tried again.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// What was sent and is not acknowledged for this long ends the connection (design section 6, lost nodes).
+/// A connection ends when its peer acknowledges nothing for this long: the peer, or its machine, is lost.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(3);
 /// A peer gets this long to read the last words and close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A file is looked at this often: an edge that the local runner starts should not wait for it.
 const FILE_EVERY: Duration = Duration::from_millis(200);
-/// A name is asked this often (design section 5).
+/// How often a name is resolved.
 const DNS_EVERY: Duration = Duration::from_secs(1);
 /// A question that takes longer than this is an error; the resolver's own limit is many seconds.
 const DNS_TIMEOUT: Duration = Duration::from_secs(3);

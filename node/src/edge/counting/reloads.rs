@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-/// The longest window that is asked for, in milliseconds: the longest target duration (RFC 8216bis 6.2.1 and the design's
-/// limit for a first segment).
+/// The longest window that is asked for, in milliseconds: the longest target duration (RFC 8216bis 6.2.1,
+/// and the limit of a first segment).
 const WINDOW_MS_MAX: u64 = 10_000;
 
 /// The requests of one stream.

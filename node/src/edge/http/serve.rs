@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// A request head (design section 9).
+/// Longest request head in bytes.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Header lines of a request that is looked at before hyper does.
 const HEADER_LINES_MAX: usize = 64;

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// Media bytes that a ring keeps at most: ten seconds between key frames at the highest accepted bit rate
 /// (30 Mbit/s), and a quarter on top. Beyond it the oldest frames go, and who needed them skips.
 pub const RING_BYTES_MAX: usize = 48 << 20;
-/// More media than this behind the newest frame is lagging (design section 4, "RTMP and HTTP-FLV viewers").
+/// More media than this behind the newest frame is lagging.
 pub const LAG_MS_MAX: u64 = 3_000;
 
 /// The configurations in force, with the numbers that tell them apart.

@@ -13,9 +13,9 @@ use std::io::Write;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Target durations that a request is held (design section 4, point 10).
+/// Target durations that a request is held.
 pub const HOLD_TARGETS: u64 = 3;
-/// Longest hold: shorter than the time-outs of load balancers and players (design section 4, point 10).
+/// Longest hold: shorter than the time-outs of load balancers and players.
 pub const HOLD_MS_MAX: u64 = 8_000;
 
 /// A playlist with its validators, and its compressed form once somebody asked for that.
@@ -167,7 +167,7 @@ impl Snapshot {
         self.view.open.is_some()
     }
 
-    /// How long a request a little ahead is held (design section 4, point 10).
+    /// How long a request a little ahead is held.
     #[must_use]
     pub fn hold(&self) -> Duration {
         Duration::from_millis((HOLD_TARGETS * self.view.target_ms()).min(HOLD_MS_MAX))

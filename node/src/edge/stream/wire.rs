@@ -8,7 +8,7 @@ use lectern_media::rtmp::message::{csid, kind};
 use lectern_media::time::wrap_ms;
 use lectern_media::track::{Track, TrackSet};
 
-/// The message stream of every viewer: the session gives out no other (design section 4).
+/// The message stream of every viewer: the session gives out no other.
 const PLAY_STREAM_ID: u32 = 1;
 
 /// How a viewer reads.

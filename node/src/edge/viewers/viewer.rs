@@ -11,9 +11,9 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
-/// Send buffer of a play socket: the kernel's memory of a slow viewer (design section 4).
+/// Send buffer of a play socket: the kernel's memory of a slow viewer.
 pub const SEND_BUFFER_BYTES: usize = 256 << 10;
-/// A viewer that takes no byte for this long while there are some is gone (design section 9).
+/// A viewer that takes no byte for this long while there are some is gone.
 pub const WRITE_STALL_MS_MAX: u64 = 10_000;
 /// A player that pauses for longer than this plays again with a new connection: each holds a place at this edge.
 pub const PAUSE_MS_MAX: u64 = 600_000;

@@ -21,11 +21,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The application that encoders publish to (design section 2).
+/// The application that encoders publish to.
 pub const PUBLISH_APP: &str = "live";
 /// Read at once from somebody who has shown no key yet: there may be thousands.
 const READ_BYTES_WAITING: usize = 4 << 10;
-/// A publisher further ahead of the clock than this is read at real time (design section 4.1).
+/// A publisher further ahead of the clock than this is read at real time.
 const AHEAD_MS_MAX: u64 = 5_000;
 /// One that is ahead is looked at again at least this often: it may be dismissed meanwhile.
 const AHEAD_PAUSE_MS_MAX: u64 = 500;

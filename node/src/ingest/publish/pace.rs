@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// What a publisher sends is taken in pieces of at most this time (design section 4.9, ADR 9): two frames at 25 a second.
+/// What a publisher sends is taken in pieces of at most this time (ADR 9): two frames at 25 a second.
 const STEP_MAX: Duration = Duration::from_millis(80);
 /// And of at least this time: a publisher of the highest accepted bit rate sends 38 KB in it.
 const STEP_MIN: Duration = Duration::from_millis(10);

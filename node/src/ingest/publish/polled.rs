@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 /// Read at once. A frame of a usual stream fits; larger ones take a few reads.
 pub(super) const READ_BYTES: usize = 64 << 10;
-/// A peer that takes none of the few bytes we send for this long is gone (design section 9).
+/// A peer that takes none of the few bytes we send for this long is gone.
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(10);
 /// A full socket is tried again after this.
 const WRITE_RETRY: Duration = Duration::from_millis(50);

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-/// A publisher that sent nothing for this long is replaced without being counted (design section 9).
+/// A publisher that sent nothing for this long is replaced without being counted.
 pub const SILENT_MS: u64 = 1_000;
-/// So many publishers that are not silent may be replaced within [`TAKEOVER_WINDOW_MS`] (design section 9).
+/// So many publishers that are not silent may be replaced within [`TAKEOVER_WINDOW_MS`].
 pub const TAKEOVERS_MAX: usize = 3;
 /// See [`TAKEOVERS_MAX`].
 pub const TAKEOVER_WINDOW_MS: u64 = 5 * 60_000;

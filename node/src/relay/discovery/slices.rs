@@ -1,4 +1,4 @@
-//! The edges from the EndpointSlices of their headless Service (design section 5). Pods are there before they are
+//! The edges from the EndpointSlices of their headless Service. Pods are there before they are
 //! Ready and stay while they end: only `serving` says something, `ready` is always true.
 //!
 //! Until the API server has answered, or where it refuses (no token, no right), the Service is asked for by name. What
