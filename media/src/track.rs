@@ -82,7 +82,7 @@ impl Frame {
 
 /// The configurations in force in one epoch: the bodies of the sequence headers as the encoder sent them.
 ///
-/// Two sets are the same exactly when these bytes are the same.
+/// Equality is that of bytes; whether two headers mean the same, [`crate::codec::same`] tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrackSet {
     /// FLV tag body with the AVCDecoderConfigurationRecord, if there is video.
@@ -92,6 +92,25 @@ pub struct TrackSet {
     /// AMF0 payload of the last `onMetaData` before the epoch (the string `onMetaData` and its object), if any came.
     /// It is passed on to players and decides no byte of a segment.
     pub metadata: Option<Bytes>,
+}
+
+impl TrackSet {
+    /// The sequence header of a track.
+    #[must_use]
+    pub fn header(&self, track: Track) -> Option<&Bytes> {
+        match track {
+            Track::Video => self.video.as_ref(),
+            Track::Audio => self.audio.as_ref(),
+        }
+    }
+
+    /// The sequence header of a track, to be changed.
+    pub fn header_mut(&mut self, track: Track) -> &mut Option<Bytes> {
+        match track {
+            Track::Video => &mut self.video,
+            Track::Audio => &mut self.audio,
+        }
+    }
 }
 
 /// The kind of a message, by the header of its FLV tag body.

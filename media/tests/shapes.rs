@@ -9,5 +9,7 @@ mod bench;
 mod faults;
 #[path = "shapes/generate.rs"]
 mod generate;
+#[path = "shapes/meaning.rs"]
+mod meaning;
 #[path = "sim/random.rs"]
 mod random;

@@ -232,12 +232,15 @@ impl OpenEpoch {
         }
     }
 
-    pub(super) fn push(&mut self, frame: &Frame) {
+    /// Adds a frame to the segment. Returns whether the segment can carry it.
+    pub(super) fn push(&mut self, frame: &Frame) -> bool {
+        let skipped = self.muxer.skipped();
         if self.segment.messages == 0 {
             self.arrivals_ms[1] = self.arrivals_ms[2];
         }
         self.muxer.push(frame);
         self.segment.messages += 1;
+        self.muxer.skipped() == skipped
     }
 
     /// Closes the segment at `t_ms`, where the next one starts, and enters it into the ledger.

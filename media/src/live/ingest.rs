@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 mod feed;
 mod links;
+mod meaning;
 mod session;
 mod warnings;
 

@@ -52,6 +52,11 @@ impl Opening {
         Self { tracks, named, ..Self::default() }
     }
 
+    /// The configurations that are known so far.
+    pub(super) fn tracks(&self) -> &TrackSet {
+        &self.tracks
+    }
+
     pub(super) fn metadata(&mut self, payload: Bytes) {
         self.named = named(&payload);
         self.tracks.metadata = Some(payload);

@@ -3,6 +3,7 @@
 use crate::build::{self, AUDIO_HEADER, VIDEO_HEADER, annex_b, audio, both, hex, unit, video};
 use crate::demux::{self, Segment};
 use bytes::Bytes;
+use lectern_media::codec;
 use lectern_media::ledger::Hash;
 use lectern_media::segment::ts::{AUDIO_PID, Counters, Muxer, VIDEO_PID};
 use lectern_media::segment::{self, Carry, Profile};
@@ -86,6 +87,19 @@ fn delimiters_and_repeated_parameter_sets_of_the_encoder_are_dropped_and_other_o
     let slice = unit(1, 40);
     let segment = mux(&both(), &[video(0, 0, false, &[&delimiter, &own[1], &slice])]);
     assert_eq!(segment.pes[0].data, annex_b(&[], &[&own[1], &slice]));
+}
+
+#[test]
+fn parameter_sets_of_a_key_frame_are_the_only_ones_before_it_once_the_header_has_them() {
+    // 3840x2160, with the numbers of the sets of the header.
+    let sps = hex("6742c034da00f0010fb011000003000100000300780f1832a0");
+    let idr = unit(5, 50);
+    for units in [vec![&sps[..], &idr], vec![&sps[..], &sets()[1], &idr]] {
+        let frame = video(0, 0, true, &units);
+        let header = codec::changed_by(&hex(VIDEO_HEADER), &frame.body[5..]).unwrap();
+        let segment = mux(&TrackSet { video: Some(header), ..both() }, &[frame]);
+        assert_eq!(segment.pes[0].data, annex_b(&[sps.clone(), sets()[1].clone()], &[&idr]));
+    }
 }
 
 #[test]

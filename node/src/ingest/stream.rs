@@ -362,7 +362,7 @@ impl Stream {
             ..IngestStream::default()
         };
         if let Some(publisher) = &state.publisher {
-            publisher.status(now_ms, &mut status);
+            publisher.status(now_ms, state.live.tracks(), &mut status);
             status.warnings.extend(state.live.warnings(now_ms).iter().map(ToString::to_string));
         }
         if let Some((at_ms, words)) = &state.refusal

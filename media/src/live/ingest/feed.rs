@@ -2,7 +2,6 @@
 
 use super::session::{Input, LEAD_MS_MAX};
 use super::{HELD_BYTES_MAX, Ingest, Memory, Output, Source};
-use crate::codec::{self, Config};
 use crate::ledger::EpochId;
 use crate::live::epoch::OpenEpoch;
 use crate::live::opening::{Kept, Start};
@@ -114,34 +113,8 @@ impl Ingest {
         (excess_ms > 0).then_some(now_ms + excess_ms)
     }
 
-    /// A sequence header. One that cannot be read is passed over: encoders send an empty one first, or a broken one in
-    /// between. A change takes effect with the next frame that decoding can start at, so that nothing before it is lost.
-    fn configuration(&mut self, now_ms: u64, message: Message) {
-        let Message { track, body, .. } = message;
-        if let Err(error) = Config::read(track, &body) {
-            let words = error.to_string();
-            if self.session.unreadable(now_ms, &words) {
-                self.outputs.push_back(Output::Note(format!("passed over: {words}")));
-            }
-            return;
-        }
-        match &mut self.source {
-            Source::Absent { .. } => {}
-            Source::Opening(opening) => opening.configuration(track, body),
-            Source::Live(epoch) => {
-                let open = epoch.tracks();
-                let next = self.session.next_tracks(open);
-                let (known, slot) = match track {
-                    Track::Video => (&open.video, &mut next.video),
-                    Track::Audio => (&open.audio, &mut next.audio),
-                };
-                let repeated = known.as_ref().is_some_and(|known| codec::same(track, known, &body));
-                *slot = if repeated { known.clone() } else { Some(body) };
-            }
-        }
-    }
-
     fn media(&mut self, now_ms: u64, reading: &Reading, message: Message) {
+        self.parameter_sets(&message);
         let (track, key) = (message.track, message.key());
         self.session.clock.accept(now_ms, track, reading);
         if let Some(by_ms) = reading.jump {
@@ -229,7 +202,9 @@ impl Ingest {
             self.closed(arrival_ms, closed);
         }
         if let Source::Live(epoch) = &mut self.source {
-            epoch.push(&frame);
+            if !epoch.push(&frame) {
+                self.session.left_out(arrival_ms, frame.track);
+            }
             self.ring.push(Content::Frame(frame));
         }
     }

@@ -1,9 +1,9 @@
 //! One publish: its clock, the messages that are early, and what is wrong with it.
 
 use crate::live::timeline::{Clock, Jumps};
-use crate::track::{Message, TrackSet};
+use crate::track::{Message, Track, TrackSet};
 use bytes::Bytes;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Media may run ahead of the clock by this much: messages that would be further ahead wait here. The shell stops
 /// reading from a publisher that is 5 s ahead; what one read may bring beyond is less than this at ordinary bit rates.
@@ -15,7 +15,7 @@ const EARLY_BYTES_MAX: usize = 16 << 20;
 const EARLY_ITEM_BYTES: usize = 64;
 /// A stream that is published and lists nothing for this long is reported.
 const NOTHING_LISTED_MS: u64 = 10_000;
-/// A configuration that could not be read is reported for this long.
+/// A configuration that could not be read, and frames that no segment can carry, are reported for this long.
 const UNREADABLE_MS: u64 = 60_000;
 
 /// A message of a publisher, in the order in which it came.
@@ -47,6 +47,8 @@ pub(super) struct Session {
     since_ms: u64,
     listed_ms: Option<u64>,
     unreadable: Option<(u64, String)>,
+    /// When the last frame came that no segment can carry, and how many came.
+    left_out: BTreeMap<Track, (u64, u64)>,
     /// When and by how much time last jumped.
     pub(super) jump: Option<(u64, i64)>,
     /// What the next epoch is to have, where it differs from the open one.
@@ -108,6 +110,18 @@ impl Session {
         };
         let lasting_ms = now_ms.saturating_sub(since_ms);
         (lasting_ms >= patience_ms).then_some(lasting_ms)
+    }
+
+    /// A frame came that no segment can carry.
+    pub(super) fn left_out(&mut self, now_ms: u64, track: Track) {
+        let count = self.left_out_of(now_ms, track).unwrap_or(0);
+        self.left_out.insert(track, (now_ms, count + 1));
+    }
+
+    /// How many frames of a track no segment could carry, for a while after the last of them.
+    pub(super) fn left_out_of(&self, now_ms: u64, track: Track) -> Option<u64> {
+        let (at_ms, count) = self.left_out.get(&track)?;
+        (now_ms.saturating_sub(*at_ms) < UNREADABLE_MS).then_some(*count)
     }
 
     /// The last configuration that could not be read, for a while.

@@ -2,6 +2,7 @@
 
 use super::{Ingest, Source};
 use crate::hls::cut;
+use crate::track::Track;
 use std::fmt;
 
 /// Named as status and metrics name it, with the figures in brackets.
@@ -24,6 +25,21 @@ pub enum Warning {
         /// What the reader says.
         words: String,
     },
+    /// Frames came that no segment can carry, and were left out: start codes in the place of lengths, for instance.
+    Unusable {
+        /// Their track.
+        track: Track,
+        /// How many.
+        frames: u64,
+    },
+}
+
+/// The name of a warning about frames that no segment can carry, and what is wrong with them.
+fn unusable(track: Track) -> (&'static str, &'static str) {
+    match track {
+        Track::Video => ("UnusableVideo", "no length before each NAL unit, as FLV has it"),
+        Track::Audio => ("UnusableAudio", "empty, or longer than an ADTS frame"),
+    }
 }
 
 impl fmt::Display for Warning {
@@ -37,6 +53,10 @@ impl fmt::Display for Warning {
                 write!(f, "TracksDisagree ({}.{}s)", tenths / 10, tenths % 10)
             }
             Self::UnreadableConfiguration { words } => write!(f, "UnreadableConfiguration ({words})"),
+            Self::Unusable { track, frames } => {
+                let (name, reason) = unusable(*track);
+                write!(f, "{name} ({frames} left out: {reason})")
+            }
         }
     }
 }
@@ -57,10 +77,14 @@ impl Ingest {
         let nothing = self.session.nothing_listed_ms(now_ms, cut::longest_ms(target_s));
         let disagree = self.session.clock.disagreement_ms(now_ms);
         let unreadable = self.session.unreadable_words(now_ms);
+        let unusable =
+            |track| self.session.left_out_of(now_ms, track).map(|frames| Warning::Unusable { track, frames });
         let warnings = [
             nothing.map(|lasting_ms| Warning::NothingListed { lasting_ms, reason }),
             disagree.map(|by_ms| Warning::TracksDisagree { by_ms }),
             unreadable.map(|words| Warning::UnreadableConfiguration { words: words.to_owned() }),
+            unusable(Track::Video),
+            unusable(Track::Audio),
         ];
         warnings.into_iter().flatten().collect()
     }

@@ -5,7 +5,7 @@ use crate::ingest::stream::Dismissal;
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
 use lectern_media::codec::{Config, ConfigError};
-use lectern_media::track::{Class, Media, Message, Track};
+use lectern_media::track::{Class, Media, Message, Track, TrackSet};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -131,20 +131,31 @@ impl Publisher {
         Some(Dismissal::Refused("BitRateTooHigh", text))
     }
 
-    pub(in crate::ingest) fn status(&self, now_ms: u64, status: &mut IngestStream) {
+    /// Fills in what is known of it. `tracks` are those of the open epoch.
+    pub(in crate::ingest) fn status(&self, now_ms: u64, tracks: Option<&TrackSet>, status: &mut IngestStream) {
         let report = self.measure.report(now_ms);
         status.live = true;
         status.since_ms = Some(self.since_ms);
         status.publisher = Some(self.address.to_string());
         status.encoder.clone_from(&self.encoder);
-        status.video_codec = self.video.as_ref().map(|(codec, _, _)| codec.clone());
-        status.width = self.video.as_ref().map(|(_, width, _)| *width);
-        status.height = self.video.as_ref().map(|(_, _, height)| *height);
+        let video = tracks.and_then(video_of).or_else(|| self.video.clone());
+        if let Some((codec, width, height)) = video {
+            (status.video_codec, status.width, status.height) = (Some(codec), Some(width), Some(height));
+        }
         status.audio_codec.clone_from(&self.audio);
         status.frame_rate = report.frame_rate;
         status.bit_rate = report.bit_rate;
         status.gop_ms = report.gop_ms;
         status.warnings = report.warnings;
+    }
+}
+
+/// Codec, width and height of the video in an epoch. Parameter sets of a key frame may have taken the place of those in the
+/// last sequence header.
+fn video_of(tracks: &TrackSet) -> Option<(String, u32, u32)> {
+    match Config::read(Track::Video, tracks.header(Track::Video)?) {
+        Ok(Config::Avc(config)) => Some((config.codec_string, config.width, config.height)),
+        Ok(Config::Aac(_)) | Err(_) => None,
     }
 }
 
@@ -156,4 +167,30 @@ fn refused(error: &ConfigError) -> Dismissal {
 fn shown(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| lectern_api::text::is_showable(*c)).take(ENCODER_CHARS_MAX).collect();
     (!text.trim().is_empty()).then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// Baseline, 320x180.
+    const HEADER: &[u8] = b"\x17\0\0\0\0\x01\x42\xc0\x0b\xff\xe1\x00\x17\x67\x42\xc0\x0b\xda\x05\x06\x7e\x7c\x04\x40\
+        \x00\x00\x03\x00\x40\x00\x00\x05\x03\xc5\x0a\xa8\x01\x00\x04\x68\xce\x0f\xc8";
+    /// Baseline, 3840x2160.
+    const IN_FORCE: &[u8] = b"\x17\0\0\0\0\x01\x42\xc0\x34\xff\xe1\x00\x19\x67\x42\xc0\x34\xda\x00\xf0\x01\x0f\xb0\x11\
+        \x00\x00\x03\x00\x01\x00\x00\x03\x00\x78\x0f\x18\x32\xa0\x01\x00\x04\x68\xce\x0f\xc8";
+
+    #[test]
+    fn status_shows_the_video_of_the_open_epoch_and_that_of_the_header_before_there_is_one() {
+        let (mut publisher, _ticket) = Publisher::new(([127, 0, 0, 1], 1).into(), "", 0, 2_000);
+        publisher.message(0, 0, &Message::read(Track::Video, Bytes::from_static(HEADER))).unwrap();
+        let open = TrackSet { video: Some(Bytes::from_static(IN_FORCE)), ..TrackSet::default() };
+        for (tracks, codec, size) in [(None, "avc1.42c00b", (320, 180)), (Some(&open), "avc1.42c034", (3_840, 2_160))] {
+            let mut status = IngestStream::default();
+            publisher.status(0, tracks, &mut status);
+            assert_eq!(status.video_codec.as_deref(), Some(codec));
+            assert_eq!(status.width.zip(status.height), Some(size));
+        }
+    }
 }

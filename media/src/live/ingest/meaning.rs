@@ -1,0 +1,58 @@
+//! What changes the tracks of a stream: sequence headers and parameter sets by their meaning, never by their bytes
+//! (docs/adr/0011).
+
+use super::{Ingest, Output, Source};
+use crate::codec::{self, Config};
+use crate::track::{Class, Message, Track};
+use bytes::Bytes;
+
+impl Ingest {
+    /// A sequence header. One that cannot be read is passed over: encoders send an empty one first, or a broken one in
+    /// between. A change takes effect with the next frame that decoding can start at, so that nothing before it is lost.
+    pub(super) fn configuration(&mut self, now_ms: u64, message: Message) {
+        let Message { track, body, .. } = message;
+        match Config::read(track, &body) {
+            Ok(_) => self.set_header(track, body),
+            Err(error) => {
+                let words = error.to_string();
+                if self.session.unreadable(now_ms, &words) {
+                    self.outputs.push_back(Output::Note(format!("passed over: {words}")));
+                }
+            }
+        }
+    }
+
+    /// Parameter sets inside a key frame are in force from it on, whatever the sequence header said (ITU-T H.264,
+    /// 7.4.1.2.1): if they change the configuration, the key frame opens an epoch with a header that has them.
+    pub(super) fn parameter_sets(&mut self, message: &Message) {
+        let Class::Media(media) = message.class else { return };
+        if !media.key {
+            return;
+        }
+        let known = match &self.source {
+            Source::Absent { .. } => None,
+            Source::Opening(opening) => opening.tracks().header(Track::Video),
+            Source::Live(epoch) => self.session.next.as_ref().unwrap_or(epoch.tracks()).header(Track::Video),
+        };
+        let changed = known.and_then(|header| codec::changed_by(header, &media.payload(&message.body)));
+        if let Some(header) = changed {
+            self.set_header(Track::Video, header);
+        }
+    }
+
+    /// A header that can be read comes into force. One that means the same as the one in force changes nothing.
+    fn set_header(&mut self, track: Track, body: Bytes) {
+        match &mut self.source {
+            Source::Absent { .. } => {}
+            Source::Opening(opening) => opening.configuration(track, body),
+            Source::Live(epoch) => {
+                let now = epoch.tracks();
+                let same = |known: &&Bytes| codec::same(track, known, &body);
+                let body = now.header(track).filter(same).cloned().unwrap_or(body);
+                if self.session.next.is_some() || now.header(track) != Some(&body) {
+                    *self.session.next_tracks(now).header_mut(track) = Some(body);
+                }
+            }
+        }
+    }
+}
