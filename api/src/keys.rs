@@ -3,6 +3,7 @@
 //! `root` is one Secret of the installation; `seed = HMAC(root, namespace/name)` belongs to an event; relay token,
 //! stream keys and fingerprints are HMACs of the seed. HMAC-SHA256, written as lower-case hexadecimal text.
 
+use crate::text::hex;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -73,14 +74,10 @@ pub fn trimmed(bytes: &[u8]) -> &[u8] {
 }
 
 fn derive(key: &[u8], message: &str) -> String {
-    use std::fmt::Write;
     // HMAC takes a key of any length, so this constructor has no failing case.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
     mac.update(message.as_bytes());
-    mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

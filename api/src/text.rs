@@ -1,4 +1,4 @@
-//! Text that a peer chose and people read: what of it may be shown.
+//! Text: what of a name that a peer chose may be shown to people, and bytes as hexadecimal digits.
 
 /// Whether `c` may reach a terminal, a log or a status. Control characters move the cursor; format characters (Unicode
 /// category Cf: bidirectional marks, zero-width and tag characters) make a text look like another.
@@ -11,6 +11,14 @@ pub fn is_showable(c: char) -> bool {
 #[must_use]
 pub fn showable(text: &str) -> String {
     text.chars().filter(|c| is_showable(*c)).collect()
+}
+
+/// `bytes` as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |value: u8| DIGITS[usize::from(value & 0xf)];
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// Category Cf of Unicode 16, and the line and paragraph separators.
@@ -42,6 +50,12 @@ const FORMAT: [(char, char); 22] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_is_two_digits() {
+        assert_eq!(hex(&[0, 9, 10, 0xff]), "00090aff");
+        assert_eq!(hex(&[]), "");
+    }
 
     #[test]
     fn a_name_cannot_turn_round_what_stands_beside_it() {

@@ -17,7 +17,7 @@ mod secret;
 mod service;
 mod service_account;
 
-pub use config_map::NODE_FILE;
+pub use pod::NODE_FILE;
 pub use scene::{Identity, Installation, Metrics, PullPolicy};
 
 use crate::plan::Plan;

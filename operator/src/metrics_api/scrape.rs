@@ -1,12 +1,7 @@
 //! Asks edges for their `/status`: all at once, with a deadline for each and for all, over connections that stay.
 
-use bytes::Bytes;
+use crate::status_client::{Connections, StatusClient};
 use futures::stream::{self, StreamExt as _};
-use http::Uri;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lectern_api::node_status::NodeStatus;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,21 +32,13 @@ pub struct Heard {
 /// Asks.
 #[derive(Clone, Debug)]
 pub struct Scraper {
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: StatusClient,
 }
 
 impl Default for Scraper {
     fn default() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(ANSWER));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(1)
-            .http1_read_buf_exact_size(READ_BYTES)
-            .build(connector);
-        Self { client }
+        let connections = Connections { connect: ANSWER, idle: IDLE, read_bytes: Some(READ_BYTES), probes: None };
+        Self { client: StatusClient::new(&connections, ANSWER_BYTES_MAX) }
     }
 }
 
@@ -72,13 +59,7 @@ impl Scraper {
     }
 
     async fn ask(self, admin: SocketAddr) -> Option<Heard> {
-        let uri: Uri = format!("http://{admin}/status").parse().ok()?;
-        let answer = self.client.get(uri).await.ok()?;
-        if !answer.status().is_success() {
-            return None;
-        }
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.ok()?.to_bytes();
-        let status = serde_json::from_slice(&body).ok()?;
+        let status = self.client.ask(admin, "").await.ok()?;
         Some(Heard { at: Instant::now(), status })
     }
 }

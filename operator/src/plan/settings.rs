@@ -8,10 +8,14 @@ use lectern_api::node_config::{
     DEFAULT_MAX_BITRATE_BPS, Discovery, EdgeConfig, EdgeListen, ForwardConfig, ForwardPolicy, HlsConfig, IngestConfig,
     IngestListen, PlaybackConfig, ProgrammeConfig, StreamConfig,
 };
+use lectern_api::text::hex;
 use sha2::{Digest, Sha256};
 
 /// Milliseconds over which frames for RTMP and HTTP-FLV viewers are merged into one write.
 const MERGE_WINDOW_MS: u64 = 100;
+
+/// Bytes of the hash that names a configuration.
+const VERSION_BYTES: usize = 6;
 
 /// What an ingest is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,5 +156,5 @@ fn version(settings: &IngestSettings) -> String {
     let mut content = serde_json::json!([event, streams, hls, playback, programme, forward, own_keys]).to_string();
     // Only where there is one: the versions of all other events stay what they were.
     content.extend(key_salt.iter().map(String::as_str));
-    Sha256::digest(content.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(content.as_bytes())[..VERSION_BYTES])
 }

@@ -8,9 +8,6 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use lectern_api::node_config::{Discovery, IngestListen};
 use std::collections::BTreeMap;
 
-/// Data key, and the name of the file.
-pub const NODE_FILE: &str = "node.json";
-
 pub fn node(scene: &Scene<'_>) -> ConfigMap {
     let place = IngestPlace {
         discovery: Discovery::EndpointSlices { service: scene.event.name.relay() },
@@ -24,7 +21,7 @@ pub fn node(scene: &Scene<'_>) -> ConfigMap {
     let text = serde_json::to_string_pretty(&scene.plan.ingest.settings.config(place)).unwrap_or_default();
     ConfigMap {
         metadata: meta::object(scene, Role::Ingest, scene.event.name.node()),
-        data: Some(BTreeMap::from([(NODE_FILE.to_owned(), text)])),
+        data: Some(BTreeMap::from([(pod::NODE_FILE.to_owned(), text)])),
         ..ConfigMap::default()
     }
 }

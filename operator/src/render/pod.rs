@@ -4,10 +4,10 @@
 mod container;
 mod volume;
 
-pub use volume::{FORWARD_DIR, PUBLISH_KEYS_DIR, SEED_DIR};
+pub use volume::{FORWARD_DIR, NODE_FILE, PUBLISH_KEYS_DIR, SEED_DIR};
 
+use super::meta;
 use super::scene::Scene;
-use super::{config_map, meta};
 use crate::plan::Role;
 use container::container;
 use k8s_openapi::api::core::v1::{
@@ -17,10 +17,13 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lectern_api::labels;
 use lectern_api::live_event::{self, Scheduling};
+use lectern_api::text::hex;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use volume::Mounted;
 
+/// Bytes of the hash of the configuration that the ingest's pods are annotated with.
+const CONFIG_HASH_BYTES: usize = 6;
 /// The user and group of the image; a number, so that the kubelet can see that it is not root.
 const USER: i64 = 65_532;
 /// An ingest exits within 5 s of SIGTERM; the rest is for a node that is busy.
@@ -36,7 +39,7 @@ const NOT_READY_S: i64 = 60;
 pub fn ingest(scene: &Scene<'_>) -> PodTemplateSpec {
     let keys = &scene.plan.keys;
     let mounted = Mounted::ingest(&scene.event.name, keys.publish.as_ref(), keys.forward.as_ref());
-    let file = format!("{}/{}", volume::NODE_DIR, config_map::NODE_FILE);
+    let file = format!("{}/{}", volume::NODE_DIR, NODE_FILE);
     let args = ["ingest", "--config", &file].map(String::from).into();
     let container = container(scene, Role::Ingest, args, log_format().into(), mounted.mounts);
     let mut spec = pod(scene, Role::Ingest, &scene.event.ingest.scheduling);
@@ -76,7 +79,7 @@ pub fn ingest_annotations(scene: &Scene<'_>, config: &ConfigMap) -> BTreeMap<Str
         .iter()
         .flatten()
         .fold(Sha256::new(), |hash, (name, text)| hash.chain_update(name).chain_update(text));
-    let hash: String = content.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&content.finalize()[..CONFIG_HASH_BYTES]);
     let busy = !scene.plan.idle.is_idle();
     BTreeMap::from([
         (labels::CONFIG_HASH.to_owned(), Some(hash)),

@@ -4,12 +4,14 @@
 mod apply;
 mod conflicts;
 pub mod context;
+mod document;
 mod last_applied;
 mod observe;
 mod pass;
 mod plan;
 mod render;
 mod report;
+mod writer;
 
 use super::key::EventKey;
 use crate::validate::{Event, Problem, validate};

@@ -5,6 +5,7 @@ use crate::args::LocalOptions;
 use crate::plan::Plan;
 use anyhow::{Context, Result, bail};
 use lectern_api::keys;
+use lectern_api::text::hex;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -115,7 +116,7 @@ fn fresh() -> Result<String> {
     let mut bytes = [0; ROOT_BYTES];
     let read = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
     read.context("failed to read /dev/urandom")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use lectern_api::names::{EventName, SecretName};
 
 /// The ingest's configuration.
 pub const NODE_DIR: &str = "/etc/lectern/node";
+/// The configuration as a file in that folder, and its data key in the ConfigMap.
+pub const NODE_FILE: &str = "node.json";
 /// The seed.
 pub const SEED_DIR: &str = "/etc/lectern/seed";
 /// The user's publish keys.

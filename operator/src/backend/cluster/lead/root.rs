@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use lectern_api::text::hex;
 use lectern_api::{keys, labels};
 use rustls::crypto::SecureRandom;
 use std::collections::BTreeMap;
@@ -49,7 +50,6 @@ async fn create(api: &Api<Secret>, name: &str) -> Result<Secret> {
     let mut root = [0; ROOT_BYTES];
     let random: &dyn SecureRandom = rustls::crypto::ring::default_provider().secure_random;
     random.fill(&mut root).map_err(|_| anyhow::anyhow!("failed to get random bytes"))?;
-    let text: String = root.iter().map(|byte| format!("{byte:02x}")).collect();
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(name.into()),
@@ -57,7 +57,7 @@ async fn create(api: &Api<Secret>, name: &str) -> Result<Secret> {
             ..ObjectMeta::default()
         },
         immutable: Some(true),
-        data: Some(BTreeMap::from([(ROOT.to_owned(), ByteString(text.into_bytes()))])),
+        data: Some(BTreeMap::from([(ROOT.to_owned(), ByteString(hex(&root).into_bytes()))])),
         type_: Some("Opaque".into()),
         ..Secret::default()
     };

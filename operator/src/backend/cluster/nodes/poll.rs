@@ -3,12 +3,8 @@
 use crate::backend::cluster::key::EventKey;
 use crate::backend::cluster::requeue::Requeue;
 use crate::backend::cluster::watch::seen::PodSeen;
-use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use crate::status_client::{Connections, Probes, StatusClient};
+use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use lectern_api::node_status::NodeStatus;
 use lectern_api::ports;
@@ -26,6 +22,8 @@ const WAIT: Duration = Duration::from_secs(30);
 const LATE: Duration = Duration::from_secs(5);
 /// How long an answer may take for which the node waits for nothing: it has it at hand.
 const ANSWER: Duration = Duration::from_secs(3);
+/// A connection that was not used for so long is closed; between two questions it is idle for much less.
+const IDLE: Duration = Duration::from_secs(90);
 /// Connecting within one cluster takes milliseconds.
 const CONNECT: Duration = Duration::from_secs(2);
 /// A machine that is gone says nothing, and a question under way would wait for its whole time: after so long without a
@@ -47,14 +45,12 @@ const SILENT: Duration = Duration::from_secs(5);
 /// Largest answer: 64 streams and 1,000 relays with all their fields are below 1 MiB.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-type Http = Client<HttpConnector, Empty<Bytes>>;
-
 /// What an ingest said last, and when.
 pub type Said = Option<(NodeStatus, Timestamp)>;
 
 /// One question under way for every event.
 pub struct Polls {
-    http: Http,
+    http: StatusClient,
     all: Mutex<HashMap<EventKey, Poll>>,
     requeue: Requeue,
 }
@@ -73,14 +69,9 @@ impl Polls {
     /// Requeues an event when its ingest reports something new.
     #[must_use]
     pub fn new(requeue: Requeue) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(TRY_AFTER));
-        connector.set_keepalive_interval(Some(TRY_EVERY));
-        connector.set_keepalive_retries(Some(TRIES));
-        connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        Self { http: Client::builder(TokioExecutor::new()).build(connector), all: Mutex::default(), requeue }
+        let probes = Probes { after: TRY_AFTER, every: TRY_EVERY, tries: TRIES, unacknowledged: UNACKNOWLEDGED };
+        let connections = Connections { connect: CONNECT, idle: IDLE, read_bytes: None, probes: Some(probes) };
+        Self { http: StatusClient::new(&connections, ANSWER_BYTES_MAX), all: Mutex::default(), requeue }
     }
 
     /// The last report of the ingest of `event`, which is `pod`; from now on that pod is polled.
@@ -128,7 +119,7 @@ impl Polls {
 
 /// The task that asks one ingest.
 struct Asking {
-    http: Http,
+    http: StatusClient,
     address: SocketAddr,
     event: EventKey,
     doubt: Arc<Notify>,
@@ -176,15 +167,7 @@ impl Asking {
 
     async fn ask(&self, after: Option<u64>) -> Result<NodeStatus> {
         let query = after.map_or_else(String::new, |after| format!("?after={after}&wait={}s", WAIT.as_secs()));
-        let url = format!("http://{}/status{query}", self.address);
-        let url = url.parse().with_context(|| format!("failed to read the address {url}"))?;
-        let answer = async {
-            let response = self.http.get(url).await.context("failed to ask")?;
-            ensure!(response.status().is_success(), "it answered {}", response.status());
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| anyhow::anyhow!("failed to read the answer: {error}"))?;
-            serde_json::from_slice(&body.to_bytes()).context("failed to read the answer")
-        };
+        let answer = self.http.ask(self.address, &query);
         let limit = if after.is_some() { WAIT + LATE } else { ANSWER };
         timeout(limit, answer).await.context("no answer in time")?
     }

@@ -3,11 +3,12 @@
 
 use super::conflicts::{NameConflict, are_transient, blocks};
 use super::context::{AT_REST, IN_TROUBLE, Memory};
+use super::document::Document;
 use super::last_applied::LastApplied;
 use super::pass::{Error, EventPass};
 use super::plan::plan;
-use super::render::{Document, Rendered, render, superfluous};
-use super::report::Writer;
+use super::render::{Rendered, render, superfluous};
+use super::writer::Writer;
 use crate::backend::cluster::requests::{self, Target};
 use crate::backend::cluster::rollout::maintain::Maintenance;
 use crate::backend::cluster::rollout::scale;
@@ -269,7 +270,7 @@ async fn maintain(
     };
     let mut news = Vec::new();
     let done = maintenance.maintain(&mut memory.maintenance, &mut news).await;
-    let writer = Writer::of(pass.context, pass.key, target.uid);
+    let writer = Writer::of(&pass.context.client, &pass.context.recorder, pass.key, target.uid);
     for one in &news {
         writer.publish(one).await;
     }

@@ -1,7 +1,7 @@
 //! What lives longer than a pass: what all passes share, and what is remembered of each event.
 
 use super::last_applied::LastApplied;
-use super::report::Reported;
+use super::writer::Reported;
 use crate::audience::Round;
 use crate::backend::cluster::key::EventKey;
 use crate::backend::cluster::metrics::Metrics;

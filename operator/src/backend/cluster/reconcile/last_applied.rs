@@ -1,6 +1,6 @@
 //! What earlier passes applied for an event, so that nothing is applied twice. Pure.
 
-use super::render::Document;
+use super::document::Document;
 use crate::backend::cluster::watch::children::Children;
 use crate::backend::cluster::watch::kind::Kind;
 use crate::backend::cluster::watch::seen::ObjectSeen;

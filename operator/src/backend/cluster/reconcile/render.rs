@@ -1,15 +1,13 @@
 //! Stage 3, render: the plan becomes objects, and those the documents that are applied, each with the hash by which a
 //! change of ours is known. Pure. Asks the API server nothing.
 
+use super::document::{Document, documents};
 use super::pass::{Error, EventPass};
 use crate::backend::cluster::watch::children::Children;
 use crate::backend::cluster::watch::kind::Kind;
-use crate::backend::cluster::watch::seen::TEMPLATE_HASH;
 use crate::plan::Plan;
 use crate::render::{self, Objects};
 use lectern_api::live_event::UpdatePolicy;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 /// What is to be applied for an event.
 #[derive(Clone, Debug)]
@@ -22,19 +20,6 @@ pub struct Rendered {
     pub documents: Vec<Document>,
     /// What is neither applied nor deleted now: it would restart an ingest that is in use.
     pub held: Vec<Document>,
-}
-
-/// One object as it should be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Document {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// All of it.
-    pub value: Value,
-    /// Changes when `value` does.
-    pub hash: String,
 }
 
 /// Renders `plan`, and holds back what would restart an ingest that waits to be idle.
@@ -57,35 +42,6 @@ pub fn render(pass: &EventPass<'_>, mut plan: Plan) -> Result<Rendered, Error> {
     Ok(Rendered { plan, objects, documents, held })
 }
 
-/// Every object that is applied, in order; Secrets are not among them.
-fn documents(objects: &Objects) -> Result<Vec<Document>, serde_json::Error> {
-    let all = objects.documents()?.into_iter().filter_map(|mut value| {
-        let kind = Kind::named(value["kind"].as_str()?)?;
-        let name = value["metadata"]["name"].as_str()?.to_owned();
-        if kind == Kind::Deployment {
-            let template = hash(&value["spec"]["template"]);
-            value["metadata"]["annotations"][TEMPLATE_HASH] = json!(template);
-        }
-        let hash = hash(&value);
-        Some(Document { kind, name, value, hash })
-    });
-    Ok(all.collect())
-}
-
-impl Document {
-    /// Hash of the pod template, of a Deployment.
-    #[must_use]
-    pub fn template(&self) -> Option<&str> {
-        self.value["metadata"]["annotations"][TEMPLATE_HASH].as_str()
-    }
-
-    /// Kind and name.
-    #[must_use]
-    pub fn key(&self) -> (Kind, String) {
-        (self.kind, self.name.clone())
-    }
-}
-
 /// Kind, name and uid of the objects that exist for the event and are not among `wanted`, applied or held: those are deleted.
 #[must_use]
 pub fn superfluous(wanted: [&[Document]; 2], children: &Children, uid: &str) -> Vec<(Kind, String, String)> {
@@ -99,14 +55,11 @@ pub fn superfluous(wanted: [&[Document]; 2], children: &Children, uid: &str) -> 
     unwanted.map(|((kind, name), object)| (*kind, name.clone(), object.uid.clone())).collect()
 }
 
-fn hash(value: &Value) -> String {
-    Sha256::digest(value.to_string().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::cluster::watch::seen::{Detail, ObjectSeen, Owner};
+    use serde_json::json;
     use std::sync::Arc;
 
     #[test]
