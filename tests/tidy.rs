@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/web.rs"]
 mod web;
 

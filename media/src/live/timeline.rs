@@ -2,7 +2,7 @@
 //! the ingest does this; edges never repair.
 //!
 //! Every message has a time stamp and an arrival. Where the two go on alike there is no jump, however long the pause;
-//! where they disagree the track's time is set anew from the arrival (docs/adr/0010).
+//! where they disagree the track's time is set anew from the arrival (ADR 11).
 
 use crate::track::Track;
 use std::collections::VecDeque;

@@ -12,7 +12,7 @@ const WINDOW_MS: u64 = 5_000;
 const STEP_MS: u64 = 500;
 /// A rate above the limit is believed once this much was measured.
 pub const REFUSE_AFTER_MS: u64 = WINDOW_MS;
-/// Time stamps that step back by more than this have jumped, as in the rule for a new epoch (docs/adr/0010).
+/// Time stamps that step back by more than this have jumped, as in the rule for a new epoch (ADR 11).
 const JUMP_BACK_MS: i64 = 500;
 /// The same for stamps that step ahead of their arrival.
 const JUMP_AHEAD_MS: i64 = 5_000;
