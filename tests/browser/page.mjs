@@ -38,7 +38,7 @@ async function open(url) {
 function sampled() {
   const players = [...document.querySelectorAll('lectern-player')].map((player) => {
     const { video } = player;
-    const text = [...player.shadowRoot.querySelectorAll('.message:not([hidden]) .clock, .message:not([hidden]) p')].map((line) => line.textContent).join('\n');
+    const text = [...player.shadowRoot.querySelectorAll('.message:not([hidden]) .clock:not([hidden]), .message:not([hidden]) p')].map((line) => line.textContent).join('\n');
     return { stream: player.stream, state: player.state, text, time: video.currentTime, frames: video.getVideoPlaybackQuality().totalVideoFrames, muted: video.muted, width: video.videoWidth };
   });
   const kept = [...Object.keys(localStorage), ...Object.keys(sessionStorage)];

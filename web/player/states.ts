@@ -22,8 +22,9 @@ export const STILL_TOLD_MS = 4_000;
 /** Standstill after which the stream is opened again. Longer than `hls.endAfter` by default (60 s), so that an encoder
  *  that is away ends the session instead of playing its last seconds again. */
 export const STILL_MAX_MS = 90_000;
-/** Time that a stream may take from opening to its first picture. */
-export const START_MAX_MS = 20_000;
+/** Time that a stream may take from opening to its first picture. What is refused is known long before; this is for a
+ *  player that neither goes on nor says why, and a busy machine that is about to begin must not be made to begin again. */
+export const START_MAX_MS = 60_000;
 /** Shortest pause before a full edge is asked again. */
 export const FULL_MS = 1_000;
 /** Pause before a stream that this browser cannot decode is tried again: the next session may be encoded otherwise. */
