@@ -1,45 +1,101 @@
-//! What `index.m3u8` says of the stream (RFC 8216, 4.3.4.2). Decided once, when the first segment of a presentation
-//! closes, from that segment and the configurations: every edge gets it with the mark.
+//! What `index.m3u8` says of the stream (RFC 8216, 4.3.4.2). The ingest decides it whenever a segment closes, from what is
+//! listed and the configurations: every edge gets it with the mark.
 
+use crate::amf0;
 use crate::codec::Config;
-use crate::ledger::Variant;
+use crate::ledger::{Entry, Variant};
 use crate::track::{Track, TrackSet};
 
-/// BANDWIDTH is the first segment's bit rate times three halves: it must bound the segments to come, and encoders with
+/// BANDWIDTH is the peak bit rate of segments times three halves: it must bound the segments to come, and encoders with
 /// a rate control of 2 s swing by less than that around their mean.
 const HEADROOM: (u64, u64) = (3, 2);
 
 /// BANDWIDTH is rounded up to a multiple of this, so that it is a figure people recognise.
 const STEP_BITS_PER_S: u64 = 50_000;
 
-/// The variant of a presentation with these tracks whose first segment has `bytes` and lasted `duration_us`.
+/// BANDWIDTH goes down once it is more than this many times what it would be now: a figure that follows each scene helps
+/// no player.
+const TOO_HIGH: u64 = 2;
+
+/// More than this in metadata is no bit rate: it is what the node accepts at the most.
+const DECLARED_BITS_PER_S_MAX: u64 = 200_000_000;
+
+/// What is listed, as far as the variant depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// What was said before, if the presentation goes on.
+    pub before: Option<&'a Variant>,
+    /// Entries of about a minute, the newest aside.
+    pub entries: &'a [Entry],
+    /// Segments of another epoch are listed.
+    pub other_epochs: bool,
+    /// Target duration in seconds: much shorter segments say nothing of the bit rate.
+    pub target_s: u32,
+}
+
+/// The variant once a segment of `bytes` that lasted `duration_us` is listed as well, in an epoch with these tracks.
 /// Configurations that cannot be read are left out; no muxer would have taken them.
 #[must_use]
-pub fn variant(tracks: &TrackSet, bytes: u64, duration_us: u64) -> Variant {
-    let bodies = [(Track::Video, &tracks.video), (Track::Audio, &tracks.audio)];
-    let read = |(track, body): (Track, &Option<_>)| body.as_ref().and_then(|body| Config::read(track, body).ok());
-    let configs: Vec<_> = bodies.into_iter().filter_map(read).collect();
-    let names: Vec<_> = configs.iter().map(Config::name).collect();
-    Variant {
-        bandwidth: bandwidth(bytes, duration_us),
-        codecs: names.join(","),
-        resolution: configs.iter().find_map(Config::resolution),
+pub fn variant(tracks: &TrackSet, bytes: u64, duration_us: u64, listed: &Listed<'_>) -> Variant {
+    let read = |track, body: &Option<_>| body.as_ref().and_then(|body| Config::read(track, body).ok());
+    let (video, audio) = (read(Track::Video, &tracks.video), read(Track::Audio, &tracks.audio));
+    // A track that this epoch does not have is named as long as segments are listed that do.
+    let before = listed.before.filter(|_| listed.other_epochs);
+    let named =
+        |audio: bool| before?.codecs.split(',').find(|name| name.starts_with("mp4a") == audio && !name.is_empty());
+    let names = [
+        video.as_ref().map(Config::name).or_else(|| named(false)),
+        audio.as_ref().map(Config::name).or_else(|| named(true)),
+    ];
+    let resolution = match &video {
+        Some(video) => video.resolution(),
+        None => before.and_then(|before| before.resolution),
+    };
+    let names: Vec<_> = names.into_iter().flatten().collect();
+    Variant { bandwidth: followed(tracks, bytes, duration_us, listed), codecs: names.join(","), resolution }
+}
+
+/// What was said before, unless it is too low or far too high.
+fn followed(tracks: &TrackSet, bytes: u64, duration_us: u64, listed: &Listed<'_>) -> u64 {
+    let long_enough = |duration_us: u64| duration_us * 2 >= u64::from(listed.target_s) * 1_000_000;
+    let known = listed.entries.iter().filter(|e| !e.gap && long_enough(e.duration_us));
+    let newest = (listed.before.is_none() || long_enough(duration_us)).then(|| bit_rate(bytes, duration_us));
+    let declared = tracks.metadata.as_deref().map_or(0, declared);
+    let peak = known.map(|e| bit_rate(e.length, e.duration_us)).chain(newest).max().unwrap_or(0);
+    let wanted = bandwidth(peak).max(declared.div_ceil(STEP_BITS_PER_S) * STEP_BITS_PER_S);
+    match listed.before.map(|before| before.bandwidth) {
+        Some(before) if peak.max(declared) <= before && before <= wanted.saturating_mul(TOO_HIGH) => before,
+        Some(_) | None => wanted,
     }
 }
 
-fn bandwidth(bytes: u64, duration_us: u64) -> u64 {
+/// Bits a second that `onMetaData` declares, 0 if it does not.
+fn declared(payload: &[u8]) -> u64 {
+    let Ok(values) = amf0::read_all(payload, amf0::Limits::METADATA) else { return 0 };
+    let kilobits = |name| values.get(1).and_then(|properties| properties.get(name)?.as_number()).unwrap_or(0.0);
+    let bits = (kilobits("videodatarate") + kilobits("audiodatarate")) * 1_000.0;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate; NaN gives 0")]
+    let bits = bits as u64;
+    if bits > DECLARED_BITS_PER_S_MAX { 0 } else { bits }
+}
+
+fn bit_rate(bytes: u64, duration_us: u64) -> u64 {
+    let per_second = (u128::from(bytes) * 8 * 1_000_000).div_ceil(u128::from(duration_us.max(1)));
+    u64::try_from(per_second).unwrap_or(u64::MAX)
+}
+
+fn bandwidth(bits_per_s: u64) -> u64 {
     let (times, over) = HEADROOM;
-    let bits = u128::from(bytes) * 8 * 1_000_000 * u128::from(times);
-    let per_second = bits.div_ceil(u128::from(duration_us.max(1)) * u128::from(over));
-    let per_second = u64::try_from(per_second).unwrap_or(u64::MAX / 2);
+    let per_second = (u128::from(bits_per_s) * u128::from(times)).div_ceil(u128::from(over));
+    let per_second = u64::try_from(per_second).unwrap_or(u64::MAX).min(u64::MAX / 2);
     per_second.div_ceil(STEP_BITS_PER_S).max(1) * STEP_BITS_PER_S
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bandwidth, variant};
-    use crate::ledger::Variant;
-    use crate::track::TrackSet;
+    use super::*;
+
+    const FIRST: Listed<'static> = Listed { before: None, entries: &[], other_epochs: false, target_s: 2 };
 
     #[test]
     fn bandwidth_bounds_the_first_segment_and_is_a_round_figure() {
@@ -51,14 +107,66 @@ mod tests {
             (0, 0, 50_000),
         ];
         for (bytes, duration_us, wanted) in table {
-            assert_eq!(bandwidth(bytes, duration_us), wanted, "{bytes} bytes in {duration_us} µs");
+            let found = variant(&TrackSet::default(), bytes, duration_us, &FIRST).bandwidth;
+            assert_eq!(found, wanted, "{bytes} bytes in {duration_us} µs");
         }
     }
 
     #[test]
-    fn tracks_that_are_not_there_are_not_named() {
+    fn bandwidth_follows_what_is_sent() {
+        // Bytes of a segment of 2 s, and what is said once it is listed.
+        let rows = [(12_500, 100_000), (250_000, 1_500_000), (300_000, 1_500_000), (20_000, 1_500_000)];
+        let mut before = None;
+        let mut entries: Vec<Entry> = Vec::new();
+        for (bytes, wanted) in rows {
+            let listed = Listed { before: before.as_ref(), entries: &entries, ..FIRST };
+            let found = variant(&TrackSet::default(), bytes, 2_000_000, &listed);
+            assert_eq!(found.bandwidth, wanted, "{bytes} bytes");
+            before = Some(found);
+            entries.push(Entry { length: bytes, duration_us: 2_000_000, ..entry() });
+        }
+        let quiet = [Entry { length: 20_000, duration_us: 2_000_000, ..entry() }];
+        let listed = Listed { before: before.as_ref(), entries: &quiet, ..FIRST };
+        assert_eq!(variant(&TrackSet::default(), 20_000, 2_000_000, &listed).bandwidth, 150_000, "a minute later");
+        let tail = variant(&TrackSet::default(), 200_000, 300_000, &listed).bandwidth;
+        assert_eq!(tail, 150_000, "a short tail says nothing");
+    }
+
+    #[test]
+    fn metadata_declare_at_least_so_much() {
+        let properties = [("videodatarate", 2_000.0), ("audiodatarate", 128.0)];
+        let properties = properties.map(|(name, value)| (name.to_owned(), amf0::Value::from(value)));
+        let payload = [amf0::Value::from("onMetaData"), amf0::Value::Object(properties.to_vec())];
+        let tracks = TrackSet { metadata: Some(amf0::write_all(&payload)), ..TrackSet::default() };
+        assert_eq!(variant(&tracks, 12_500, 2_000_000, &FIRST).bandwidth, 2_150_000);
+    }
+
+    #[test]
+    fn codecs_are_those_of_what_is_listed() {
         let audio = TrackSet { audio: Some(vec![0xaf, 0, 0x12, 0x10].into()), ..TrackSet::default() };
         let wanted = Variant { bandwidth: 100_000, codecs: "mp4a.40.2".into(), resolution: None };
-        assert_eq!(variant(&audio, 16_000, 2_000_000), wanted);
+        assert_eq!(variant(&audio, 16_000, 2_000_000, &FIRST), wanted, "tracks that are not there are not named");
+        let before = Variant { bandwidth: 100_000, codecs: "avc1.42c00b".into(), resolution: Some((320, 180)) };
+        let listed = Listed { before: Some(&before), other_epochs: true, ..FIRST };
+        let both = variant(&audio, 16_000, 2_000_000, &listed);
+        assert_eq!((both.codecs.as_str(), both.resolution), ("avc1.42c00b,mp4a.40.2", Some((320, 180))));
+        let later = variant(&audio, 16_000, 2_000_000, &Listed { before: Some(&both), ..FIRST });
+        assert_eq!(later, wanted, "once only this epoch is listed");
+    }
+
+    fn entry() -> Entry {
+        Entry {
+            msn: 1,
+            epoch: 1,
+            profile: crate::ledger::Profile::default(),
+            dseq: 0,
+            t_ms: 0,
+            duration_us: 0,
+            length: 0,
+            hash: crate::ledger::Hash::default(),
+            messages: 1,
+            opens_epoch: false,
+            gap: false,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::timeline::Timeline;
 use crate::hls::cut::{self, Cut};
+use crate::hls::variant::Listed;
 use crate::hls::window;
 use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, NUMBERS_BEGIN_MS, Presentation};
 use crate::relay::{Closed, End, Epoch, Mark};
@@ -268,11 +269,7 @@ impl OpenEpoch {
             remembered.map_or(self.id.saturating_sub(NUMBERS_BEGIN_MS) / DSEQ_MS, |r| r.dseq + 1)
         });
         let lasted_us = (t_ms - segment.t_ms) * 1_000;
-        let presentation = continued(ledger).cloned().unwrap_or_else(|| Presentation {
-            first_epoch: self.presentation,
-            target_s: cut::target_s(self.cutting.segment_ms, lasted_us),
-            variant: crate::hls::variant(&self.tracks, digest.length(), lasted_us),
-        });
+        let presentation = self.followed(ledger, digest.length(), lasted_us);
         let entry = Entry {
             msn: segment.msn,
             epoch: self.id,
@@ -289,6 +286,17 @@ impl OpenEpoch {
         let first = first_after(ledger, &entry, &presentation, self.cutting);
         ledger.close(&entry, first, &presentation);
         (Closed { entry, first, presentation }, carry)
+    }
+
+    /// The presentation once a segment of `bytes` that lasted `lasted_us` is listed as well.
+    fn followed(&self, ledger: &Ledger, bytes: u64, lasted_us: u64) -> Presentation {
+        let known = continued(ledger);
+        let (entries, listed) = known.map_or((&[][..], &[][..]), |_| (ledger.entries.as_slice(), ledger.listed()));
+        let target_s = known.map_or_else(|| cut::target_s(self.cutting.segment_ms, lasted_us), |p| p.target_s);
+        let other_epochs = listed.iter().any(|entry| entry.epoch != self.id);
+        let listed = Listed { before: known.map(|p| &p.variant), entries, other_epochs, target_s };
+        let variant = crate::hls::variant(&self.tracks, bytes, lasted_us, &listed);
+        Presentation { first_epoch: self.presentation, target_s, variant }
     }
 }
 

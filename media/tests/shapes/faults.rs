@@ -275,3 +275,30 @@ fn a_floor_that_was_learnt_is_clamped() {
     assert_eq!(bench.closed.first().map(|closed| (closed.entry.msn, closed.at_ms)), Some((501, 2_000)));
     assert_eq!(bench.ingest.ahead_ms(bench.now_ms), 0, "and the encoder is read");
 }
+
+#[test]
+fn what_the_variant_says_follows_the_stream() {
+    let mut bench = Bench::new();
+    bench.send(0, Send::Publish);
+    bench.send(0, Send::Message(Track::Video, 0, Bytes::from_static(AVC_CONFIG)));
+    // A slide, then motion of a megabit a second, then sound beside it.
+    for at in (0..40_000_u32).step_by(100) {
+        let mut body = picture(at, at % 2_000 == 0).to_vec();
+        body.resize(if at < 10_000 { body.len() } else { 12_500 }, 0);
+        bench.send(u64::from(at), Send::Message(Track::Video, at, Bytes::from(body)));
+        if at == 20_100 {
+            bench.send(20_100, Send::Message(Track::Audio, at, Bytes::from_static(AAC_CONFIG)));
+        }
+        if at > 20_100 {
+            bench.audio(u64::from(at), at, at);
+        }
+        let variant = bench.ingest.ledger().presentation.as_ref().map(|p| p.variant.clone());
+        match at {
+            9_000 => assert_eq!(variant.map(|v| (v.bandwidth, v.codecs)), Some((50_000, "avc1.42c00b".to_owned()))),
+            19_000 => assert!(variant.is_some_and(|v| (1_000_000..2_000_000).contains(&v.bandwidth))),
+            _ => {}
+        }
+    }
+    let variant = bench.ingest.ledger().presentation.as_ref().map(|p| p.variant.codecs.clone());
+    assert_eq!(variant.as_deref(), Some("avc1.42c00b,mp4a.40.2"));
+}
