@@ -40,8 +40,9 @@ pub const PLAY_CHUNK_SIZE: u32 = 60_000;
 pub const HANDSHAKE_MS: u64 = 5_000;
 /// From the connection, or the end of the last publish, to the next accepted publish or play.
 pub const ACCEPT_MS: u64 = 10_000;
-/// A publisher that sends nothing for this long is gone.
-pub const PUBLISHER_IDLE_MS: u64 = 30_000;
+/// A publisher that sends nothing for this long is closed, although its connection is alive: a slide may stand for as
+/// long as a lecture lasts. The caller finds out by TCP where a peer is gone.
+pub const PUBLISHER_IDLE_MS: u64 = 3 * 3_600_000;
 
 /// Commands, chunk sizes, aborts and unknown messages in a second; data messages too before publish. Encoders send
 /// about ten in all. Acknowledgements, pings and window sizes do not count: they come with the traffic.

@@ -5,6 +5,7 @@
 
 use anyhow::Context;
 use bytes::Bytes;
+use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tokio::net::TcpStream;
 pub(super) const READ_BYTES: usize = 64 << 10;
 /// A peer that takes none of the few bytes we send for this long is gone.
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(10);
+/// A silent peer is asked by TCP whether it is there, after this long and then this often; it is gone after so many
+/// questions without an answer, 30 s in all. One that is there may be silent: a slide stands still.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 4);
 /// A full socket is tried again after this.
 const WRITE_RETRY: Duration = Duration::from_millis(50);
 
@@ -31,6 +35,9 @@ pub(super) struct Polled {
 impl Polled {
     /// From now on nobody is woken for it.
     pub(super) fn new(socket: TcpStream) -> anyhow::Result<Self> {
+        let (after, every, times) = KEEPALIVE;
+        let keepalive = TcpKeepalive::new().with_time(after).with_interval(every).with_retries(times);
+        SockRef::from(&socket).set_tcp_keepalive(&keepalive).context("failed to set keepalive of the publisher")?;
         // It stays non-blocking.
         Ok(Self { socket: socket.into_std().context("failed to take the publisher's socket from epoll")? })
     }
