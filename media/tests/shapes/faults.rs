@@ -284,7 +284,9 @@ fn what_the_variant_says_follows_the_stream() {
     // A slide, then motion of a megabit a second, then sound beside it.
     for at in (0..40_000_u32).step_by(100) {
         let mut body = picture(at, at % 2_000 == 0).to_vec();
-        body.resize(if at < 10_000 { body.len() } else { 12_500 }, 0);
+        body.resize(if at < 10_000 { body.len() } else { 12_500 }, 0xff);
+        let unit_bytes = u32::try_from(body.len() - 9).expect("short");
+        body[5..9].copy_from_slice(&unit_bytes.to_be_bytes());
         bench.send(u64::from(at), Send::Message(Track::Video, at, Bytes::from(body)));
         if at == 20_100 {
             bench.send(20_100, Send::Message(Track::Audio, at, Bytes::from_static(AAC_CONFIG)));
