@@ -19,7 +19,7 @@ const VIDEO_SILENT_MS: u64 = 2_000;
 /// publishers made of it, or a node whose clock was wrong.
 const FLOOR_AHEAD_MS_MAX: u64 = 60_000 - INGESTS;
 
-/// Ingests that begin an epoch at the end of the same one are told apart by this many names, in milliseconds.
+/// The name of an epoch, modulo this, is that of its ingest, so that two ingests do not choose the same one.
 const INGESTS: u64 = 64;
 
 impl Ingest {
@@ -184,11 +184,9 @@ impl Ingest {
         let remembered_ms = self.ledger.remembered.map_or(0, |r| r.epoch_end_ms + 1).min(now_ms + FLOOR_AHEAD_MS_MAX);
         let ranked_ms = self.ledger.last().map_or(0, |last| last.epoch + 1);
         let floor_ms = self.epoch_floor_ms.max(remembered_ms).max(ranked_ms);
-        if begun_ms >= floor_ms {
-            return begun_ms;
-        }
-        // Two ingests that know the same past would choose the same name.
-        floor_ms + self.settings.ingest % INGESTS
+        // Two ingests that take over from one another must not choose the same name.
+        let id = begun_ms.max(floor_ms);
+        id + (self.settings.ingest % INGESTS + INGESTS - id % INGESTS) % INGESTS
     }
 
     fn append(&mut self, arrival_ms: u64, at: i64, message: Message) {
