@@ -172,9 +172,12 @@ export class LecternPlayer extends HTMLElement {
 
   #now(): Now {
     const programme = this.#source.programme;
-    const ms = this.#source.now();
-    const next = programme === null ? null : nextSession(programme, this.stream, ms);
-    return { ms, random: Math.random(), hidden: document.hidden, nextStart: next?.start ?? null, mayStart: this.#wanted || !savesData() };
+    // Not the time of day: that jumps when the edge's clock is learnt.
+    const ms = performance.now();
+    const now = this.#source.now();
+    const next = programme === null ? null : nextSession(programme, this.stream, now);
+    const nextStart = next === null ? null : ms + next.start - now;
+    return { ms, random: Math.random(), hidden: document.hidden, nextStart, mayStart: this.#wanted || !savesData() };
   }
 
   #carryOut(effect: Effect): void {
@@ -275,7 +278,7 @@ export class LecternPlayer extends HTMLElement {
     const programme = this.#source.programme;
     const now = this.#source.now();
     const next = programme === null ? null : nextSession(programme, this.stream, now);
-    const { countdown, lines, busy } = message(this.#state, now, { next, now, trouble: this.#trouble });
+    const { countdown, lines, busy } = message(this.#state, performance.now(), { next, now, trouble: this.#trouble });
     this.#message.hidden = countdown === '' && lines.length === 0 && !busy;
     this.#message.classList.toggle('busy', busy);
     say(this.#clock, countdown);
