@@ -1,6 +1,5 @@
 //! Chunks: how RTMP interleaves messages on one connection (RTMP 1.0, section 5.3).
 
-mod aggregate;
 mod reader;
 mod writer;
 

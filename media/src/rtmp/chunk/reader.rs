@@ -2,12 +2,13 @@
 //! in one piece of input.
 
 use super::Limits;
-use super::aggregate::Aggregate;
 use crate::rtmp::limits::{CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN};
 use crate::rtmp::message::{Message, kind};
 use bytes::{Buf, Bytes};
 
+mod aggregate;
 mod header;
+use aggregate::Aggregate;
 use header::{ChunkHeader, Fields, Parsed};
 
 /// Shorter messages are copied out of the input: most audio is, and a ring that holds some hundred bytes of each piece
