@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 mod metrics;
 mod version;
 
+use crate::net::clock::unix_ms;
 pub use metrics::{Exposition, Kind, Metric};
 use version::Versions;
 
@@ -65,21 +66,6 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
         .context("failed to serve the admin port")
-}
-
-/// Binds a listener of a node.
-///
-/// # Errors
-/// With the address and what it was for.
-pub async fn bind(address: std::net::SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address} for {what}"))
-}
-
-/// Unix milliseconds.
-#[must_use]
-pub fn unix_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 struct Admin {

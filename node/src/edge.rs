@@ -5,9 +5,11 @@
 
 use crate::admin::{self, Metric};
 use crate::edge::counting::Load;
-use crate::edge::http::{Site, serve};
-use crate::edge::viewers::{Lobby, Play, Shards};
+use crate::edge::http::{HttpState, serve};
+use crate::edge::viewers::{Play, Shards};
 use crate::net::clock::Clock;
+use crate::net::lobby::{Limits, PendingConnections};
+use crate::net::socket;
 use anyhow::Context;
 use lectern_api::node_config::EdgeConfig;
 use lectern_process::signals::Stop;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub mod counting;
+pub mod door;
 pub mod drain;
 mod driver;
 pub mod http;
@@ -77,10 +80,10 @@ impl Bound {
     async fn new(config: &EdgeConfig) -> anyhow::Result<Self> {
         let listen = &config.listen;
         let bound = Self {
-            http: admin::bind(listen.http, "HLS and HTTP-FLV").await?,
-            rtmp: admin::bind(listen.rtmp, "RTMP play").await?,
-            relay: admin::bind(listen.relay, "the relay").await?,
-            admin: admin::bind(listen.admin, "administration").await?,
+            http: socket::bind(listen.http, "HLS and HTTP-FLV").await?,
+            rtmp: socket::bind(listen.rtmp, "RTMP play").await?,
+            relay: socket::bind(listen.relay, "the relay").await?,
+            admin: socket::bind(listen.admin, "administration").await?,
         };
         tracing::info!(
             http = %bound.http.local_addr().context("failed to read an address")?,
@@ -132,15 +135,16 @@ impl Edge {
             token: Arc::clone(&self.token),
             clock: self.hub.clock,
             admin_port,
-            lobby: Lobby::new(),
+            pending: PendingConnections::new(Limits::RELAY),
         };
         // Links go on to the very end: what is served until then is fresh.
         tokio::spawn(Arc::new(relay).serve(bound.relay, never.clone()));
-        let play = Play { hub: Arc::clone(&self.hub), shards: Arc::clone(&self.shards), lobby: Lobby::new() };
+        let pending = PendingConnections::new(Limits::PUBLIC);
+        let play = Play { hub: Arc::clone(&self.hub), shards: Arc::clone(&self.shards), pending };
         tokio::spawn(Arc::new(play).serve(bound.rtmp, stop.clone()));
-        let elsewhere = Arc::new(OnDemand(Arc::clone(&self.registry)));
-        let site = Site::new(Arc::clone(&self.hub), Arc::clone(&self.shards), elsewhere, self.merge_window);
-        tokio::spawn(serve(site, bound.http, stop.clone()));
+        let source = Arc::new(OnDemand(Arc::clone(&self.registry)));
+        let state = HttpState::new(Arc::clone(&self.hub), Arc::clone(&self.shards), source, self.merge_window);
+        tokio::spawn(serve(state, bound.http, stop.clone()));
         tokio::spawn(Arc::clone(&self.node).measure(never.clone()));
         let router = admin::router(Arc::clone(&self.node) as Arc<dyn admin::StatusSource>, never.clone())
             .merge(siblings::routes(Arc::clone(&self.hub), Arc::clone(&self.token)));

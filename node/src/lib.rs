@@ -86,9 +86,3 @@ fn run(args: Args) -> anyhow::Result<()> {
     runtime.shutdown_background();
     result
 }
-
-/// A random number, from the seeds that the standard library draws for its hash tables.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}

@@ -2,7 +2,8 @@
 
 pub(crate) mod backoff;
 pub mod clock;
-pub(crate) mod lobby;
+pub mod lobby;
 pub(crate) mod log_limit;
 pub(crate) mod outbox;
+pub(crate) mod random;
 pub(crate) mod socket;

@@ -4,3 +4,4 @@ pub mod discovery;
 pub(crate) mod lanes;
 mod link;
 pub mod links;
+pub mod source;

@@ -35,7 +35,7 @@ fn version(answer: &str) -> u64 {
 #[tokio::test]
 async fn a_long_poll_is_answered_by_a_change_and_by_the_end() {
     let (node, shutdown) = (Arc::new(Node::default()), CancellationToken::new());
-    let listener = bind(([127, 0, 0, 1], 0).into(), "tests").await.unwrap();
+    let listener = crate::net::socket::bind(([127, 0, 0, 1], 0).into(), "tests").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(serve(listener, router(node.clone(), shutdown.clone()), shutdown.clone()));
 

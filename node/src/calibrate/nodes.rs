@@ -3,6 +3,7 @@
 //! They listen on ports of 127.0.0.1 that the system picks, and say in their logs which. What they read (token, seed,
 //! configuration) lies in memory files that they inherit: the image has no place to write to.
 
+use crate::net::random;
 use anyhow::{Context, bail};
 use lectern_api::keys::{relay_token, stream_key};
 use lectern_api::node_config::{
@@ -70,7 +71,7 @@ impl Nodes {
     /// When one of them does not come to listen.
     pub async fn start(segment_ms: u64) -> anyhow::Result<Self> {
         // Whoever may read the memory of these processes may read it; nobody else sees them.
-        let seed = format!("{:016x}{:016x}", crate::random(), crate::random());
+        let seed = format!("{:016x}{:016x}", random::number(), random::number());
         let token = memory_file(c"lectern-token", relay_token(seed.as_bytes()).as_bytes())?;
         let mut edge = command("edge")?;
         edge.env("LECTERN_EVENT", EVENT)

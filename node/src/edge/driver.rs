@@ -108,17 +108,17 @@ impl Driver {
                 () = self.stream.inquiry.notified() => self.machine.inquire(self.hub.clock.now_ms()),
                 () = removed.cancelled() => break,
             }
-            self.obey();
+            self.run_outputs();
             for input in batch.drain(..) {
-                self.take(input);
-                self.obey();
+                self.accept(input);
+                self.run_outputs();
             }
         }
         self.stream.ring.end();
         self.stream.publish(Snapshot::default());
     }
 
-    fn take(&mut self, input: Input) {
+    fn accept(&mut self, input: Input) {
         let now_ms = self.hub.clock.now_ms();
         match input {
             Input::Opened { link, replies } => {
@@ -141,7 +141,7 @@ impl Driver {
         }
     }
 
-    fn obey(&mut self) {
+    fn run_outputs(&mut self) {
         while let Some(output) = self.machine.poll() {
             match output {
                 Output::Send { link, message } => self.reply(link, Reply::Message(message)),
@@ -151,7 +151,7 @@ impl Driver {
                 }
                 Output::AskLedger { sibling } => self.ask(sibling),
                 Output::Fetch { sibling, name } => self.fetch(sibling, name),
-                Output::View(view) => self.show(view),
+                Output::View(view) => self.publish_view(view),
                 Output::Live(LiveItem::Epoch { tracks, kinds_changed }) => {
                     self.stream.ring.epoch(tracks, kinds_changed);
                 }
@@ -176,7 +176,7 @@ impl Driver {
         }
     }
 
-    fn show(&mut self, view: Arc<View>) {
+    fn publish_view(&mut self, view: Arc<View>) {
         let over = view.ledger.life != Life::Open && view.open.is_none();
         let now_ms = self.hub.clock.now_ms();
         let before = self.stream.snapshot.load_full();

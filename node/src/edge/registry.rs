@@ -1,11 +1,11 @@
 //! The event as this edge knows it: its streams with their tasks, and the other edges. Links tell it.
 
 use super::driver::{Driver, Input};
-use super::http::Elsewhere;
 use super::siblings::Siblings;
 use super::stream::hub::{Hub, Playback};
 use super::stream::origins::Origins;
 use super::stream::pages::Pages;
+use super::stream::source::SegmentSource;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lectern_media::ledger::{Entry, Hash, SegmentName};
@@ -162,7 +162,7 @@ impl Registry {
 #[derive(Debug)]
 pub struct OnDemand(pub Arc<Registry>);
 
-impl Elsewhere for OnDemand {
+impl SegmentSource for OnDemand {
     fn fetch(&self, stream: String, entry: Entry) -> BoxFuture<'static, Option<Bytes>> {
         Box::pin(Arc::clone(&self.0).fetch(stream, entry))
     }

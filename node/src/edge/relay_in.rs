@@ -3,8 +3,8 @@
 use super::driver::{Input, Reply};
 use super::registry::Registry;
 use super::token::{Token, query_value};
-use super::viewers::{Lobby, Seat};
 use crate::net::clock::Clock;
+use crate::net::lobby::{PendingConnections, Progress, Slot};
 use crate::net::log_limit::LogLimit;
 use crate::net::socket;
 use anyhow::{Context, bail};
@@ -44,8 +44,8 @@ pub struct RelayIn {
     pub clock: Clock,
     /// Port of the admin listener, for telling this edge's own address from siblings.
     pub admin_port: u16,
-    /// Connections without a token yet.
-    pub lobby: Arc<Lobby>,
+    /// Connections that have not named a stream yet.
+    pub pending: Arc<PendingConnections>,
 }
 
 impl RelayIn {
@@ -55,7 +55,7 @@ impl RelayIn {
             let (relay, stop) = (Arc::clone(&self), stop.clone());
             tokio::spawn(async move {
                 let result = tokio::select! {
-                    result = relay.link(socket) => result,
+                    result = relay.link(socket, peer) => result,
                     () = stop.cancelled() => Ok(()),
                 };
                 static ENDED: LogLimit = LogLimit::new();
@@ -68,7 +68,7 @@ impl RelayIn {
         }
     }
 
-    async fn link(&self, socket: TcpStream) -> anyhow::Result<()> {
+    async fn link(&self, socket: TcpStream, peer: SocketAddr) -> anyhow::Result<()> {
         socket.set_nodelay(true).context("failed to set TCP_NODELAY")?;
         let own = socket.local_addr().context("failed to read the local address")?;
         let link = Link {
@@ -78,7 +78,7 @@ impl RelayIn {
             own: SocketAddr::new(own.ip(), self.admin_port),
             id: LinkId(LINKS.fetch_add(1, Relaxed)),
             open: None,
-            seat: Some(self.lobby.enter()),
+            slot: Some(self.pending.enter(peer.ip())),
         };
         link.run().await
     }
@@ -91,7 +91,7 @@ struct Link<'a> {
     own: SocketAddr,
     id: LinkId,
     open: Option<mpsc::Sender<Input>>,
-    seat: Option<Seat>,
+    slot: Option<Slot>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one at a time, on a stack")]
@@ -99,7 +99,7 @@ enum Went {
     Read(usize),
     Reply(Option<Reply>),
     Time,
-    ShownOut,
+    Evicted,
 }
 
 impl Link<'_> {
@@ -126,7 +126,7 @@ impl Link<'_> {
                 read = self.socket.read_buf(&mut buffer) => Went::Read(read.context("failed to read")?),
                 reply = to_say.recv() => Went::Reply(reply),
                 () = at(&self.relay.clock, deadline) => Went::Time,
-                () = shown_out(self.seat.as_ref()) => Went::ShownOut,
+                () = evicted(self.slot.as_ref()) => Went::Evicted,
             };
             let now_ms = self.relay.clock.now_ms();
             match went {
@@ -138,7 +138,7 @@ impl Link<'_> {
                 Went::Reply(Some(Reply::Close(reason))) => bail!("{reason}"),
                 Went::Reply(None) => bail!("it did not take what it was told"),
                 Went::Time => self.session.handle_timeout(now_ms),
-                Went::ShownOut => bail!("others needed the place before it showed a token"),
+                Went::Evicted => bail!("closed to make room for another connection before it named a stream"),
             }
         }
     }
@@ -170,6 +170,7 @@ impl Link<'_> {
                 let given = query.as_deref().and_then(|query| query_value(query, "token")).unwrap_or_default();
                 if app == RELAY_APP && self.relay.token.is(given) {
                     self.session.accept_connect()?;
+                    self.slot.iter().for_each(|slot| slot.advance(Progress::Connected));
                 } else {
                     self.session.reject("NetConnection.Connect.Rejected", "the relay needs the event's token")?;
                 }
@@ -180,7 +181,7 @@ impl Link<'_> {
                     return Ok(());
                 };
                 self.session.accept_publish(self.relay.clock.now_ms())?;
-                self.seat = None;
+                self.slot = None;
                 tracing::debug!(stream, link = self.id.0, "relay link opened");
                 inbox.send(Input::Opened { link: self.id, replies }).await.context("the stream was removed")?;
                 self.open = Some(inbox);
@@ -225,9 +226,9 @@ async fn at(clock: &Clock, deadline_ms: Option<u64>) {
     }
 }
 
-async fn shown_out(seat: Option<&Seat>) {
-    match seat {
-        Some(seat) => seat.shown_out.cancelled().await,
+async fn evicted(slot: Option<&Slot>) {
+    match slot {
+        Some(slot) => slot.evicted().cancelled().await,
         None => std::future::pending().await,
     }
 }

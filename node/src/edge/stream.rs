@@ -5,5 +5,6 @@ pub mod origins;
 pub mod pages;
 pub mod ring;
 pub mod snapshot;
+pub mod source;
 pub mod stored;
 pub mod wire;

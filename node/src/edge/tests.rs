@@ -123,7 +123,7 @@ struct Link {
 
 impl Studio {
     fn new(ring_bytes_max: usize) -> Self {
-        let now_ms = crate::admin::unix_ms() - 3_600_000;
+        let now_ms = crate::net::clock::unix_ms() - 3_600_000;
         let cutting = Cutting { segment_ms: 2_000, window: 4 };
         let mut machine = Ingest::new(Settings { ingest: 7, cutting, end_after_ms: 60_000, ring_bytes_max }, now_ms);
         machine.expect_greetings(now_ms, 0);

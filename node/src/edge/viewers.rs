@@ -5,7 +5,6 @@
 //! its viewers once per merge window and writes what is ready in one vectored write.
 
 mod cursor;
-mod lobby;
 mod play;
 mod shard;
 mod viewer;
@@ -13,8 +12,7 @@ mod viewer;
 #[cfg(test)]
 mod tests;
 
-pub use cursor::{Next, Place};
-pub use lobby::{Lobby, Seat};
+pub use cursor::{Cursor, Next};
 pub use play::Play;
-pub use shard::{Joiner, Pace, Shards};
+pub use shard::{NewViewer, Pace, Shards};
 pub use viewer::{SEND_BUFFER_BYTES, WRITE_STALL_MS_MAX, tune};

@@ -3,7 +3,7 @@
 //! The URL is a secret (it ends in somebody's stream key): it is read from a file when a connection is made, and shown
 //! nowhere.
 
-use super::Ingest;
+use super::state::Ingest;
 use lectern_api::node_status::ForwardStatus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,10 +67,10 @@ impl Forwards {
 }
 
 /// Keeps the forwards as the configuration wants them, until `flush`.
-pub async fn run(ingest: Arc<Ingest>, tasks: TaskTracker, flush: CancellationToken) {
+pub(super) async fn run(ingest: Arc<Ingest>, forwards: Arc<Forwards>, tasks: TaskTracker, flush: CancellationToken) {
     let mut changes = ingest.stream_changes();
     loop {
-        ingest.forwards().update(&ingest, &tasks, &flush);
+        forwards.update(&ingest, &tasks, &flush);
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             () = flush.cancelled() => return,

@@ -3,7 +3,7 @@
 //! The files are small and are read whole each second: a mounted ConfigMap or Secret changes by a symlink that no
 //! modification time of the file itself tells of.
 
-use super::Ingest;
+use super::state::Ingest;
 use crate::config::Source;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,10 @@
 //! What an ingest says of itself: `/status` and `/metrics`.
 
-use super::Ingest;
+use super::forward::Forwards;
+use super::state::Ingest;
 use crate::admin::{Exposition, Kind, Metric, StatusSource};
+use crate::relay::links::Relays;
+use crate::relay::source::Source;
 use lectern_api::node_status::{IngestStatus, NodeStatus};
 use std::sync::{Arc, PoisonError};
 
@@ -91,13 +94,15 @@ pub const METRICS: &[Metric] =
 /// See the module.
 pub(super) struct Status {
     ingest: Arc<Ingest>,
+    relays: Arc<Relays>,
+    forwards: Arc<Forwards>,
     boot: String,
 }
 
 impl Status {
-    pub(super) fn new(ingest: Arc<Ingest>) -> Self {
+    pub(super) fn new(ingest: Arc<Ingest>, relays: Arc<Relays>, forwards: Arc<Forwards>) -> Self {
         let boot = format!("{:016x}", ingest.id);
-        Self { ingest, boot }
+        Self { ingest, relays, forwards, boot }
     }
 
     fn ingest_status(&self) -> IngestStatus {
@@ -110,8 +115,8 @@ impl Status {
             keys: keys.counts(),
             key_problems: keys.problems().to_vec(),
             streams: streams.iter().map(|(name, stream)| (name.clone(), stream.status())).collect(),
-            relays: ingest.relays().status(|stream, at| streams.get(stream).map_or(0, |s| s.lag_ms(at))),
-            forwards: ingest.forwards().status(),
+            relays: self.relays.status(|stream, at| streams.get(stream).map_or(0, |s| s.lag_ms(at))),
+            forwards: self.forwards.status(),
             refused: refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
         }
     }
@@ -158,7 +163,7 @@ impl StatusSource for Status {
             out.add(&RECEIVED, &[name], stream.received_bytes());
             out.add(&FORCED, &[name], stream.forced_cuts());
         }
-        let totals = self.ingest.relays().totals();
+        let totals = self.relays.totals();
         out.add(&LINKS, &["open"], totals.open);
         out.add(&LINKS, &["wanted"], totals.wanted);
         for relay in &status.relays {
@@ -167,6 +172,6 @@ impl StatusSource for Status {
         for (reason, count) in &status.refused {
             out.add(&REFUSED, &[reason], *count);
         }
-        out.add(&WAITING, &[], self.ingest.lobby().len() as u64);
+        out.add(&WAITING, &[], self.ingest.pending().len() as u64);
     }
 }

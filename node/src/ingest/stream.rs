@@ -3,23 +3,22 @@
 //! Publishers, links and forwards call in; whoever appends to the ring gives it to the links that have caught up (`lanes`)
 //! and tells other readers that there is more. A driver task per stream moves its time on. No lock is held across an await.
 
-use super::publish::publisher::{self, Publisher};
+use super::publish::publisher::{self, Dismissal, Publisher};
 use super::publish::takeover::{Decision, Takeovers};
 use crate::net::clock::Clock;
-use crate::relay::lanes::{Lane, Lanes};
+use crate::relay::source::{Followers, Opened, Source, Start};
 use bytes::Bytes;
 use lectern_api::node_config::IngestConfig;
 use lectern_api::node_status::IngestStream;
-use lectern_media::ledger::EpochId;
 use lectern_media::live::ingest::{Cutting, Output, Settings};
 use lectern_media::live::ring::{Behind, Item, Seq};
 use lectern_media::live::{self, LinkId};
 use lectern_media::relay::{IngestId, RelayMessage};
-use lectern_media::track::{self, Track, TrackSet};
+use lectern_media::track::{self, Track};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// A refused publisher is reported for this long.
@@ -43,38 +42,9 @@ pub enum Message {
     Metadata(Bytes),
 }
 
-/// A link may start: what goes first, and where in the ring it continues.
-#[derive(Debug)]
-pub struct Opened {
-    /// Announcement, and the epoch in force at `from`.
-    pub preamble: Vec<RelayMessage>,
-    /// Position in the ring.
-    pub from: Seq,
-}
-
-/// Where a forward begins.
-#[derive(Debug)]
-pub struct Start {
-    /// Position in the ring.
-    pub position: Seq,
-    /// The open epoch.
-    pub epoch: EpochId,
-    /// Configurations in force.
-    pub tracks: TrackSet,
-}
-
 /// Why a newcomer may not publish.
 #[derive(Debug)]
 pub struct Conflict;
-
-/// Why a publisher has to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dismissal {
-    /// Another one took over, or another ingest did; in words for the encoder.
-    Replaced(String),
-    /// It sends what is not accepted; the name under which it is counted, and words.
-    Refused(&'static str, String),
-}
 
 /// See the module.
 pub struct Stream {
@@ -83,8 +53,7 @@ pub struct Stream {
     state: Mutex<State>,
     /// The time at which the driver has to move on is another.
     rescheduled: Notify,
-    lanes: Lanes,
-    position: watch::Sender<Seq>,
+    followers: Followers,
     removed: CancellationToken,
 }
 
@@ -126,22 +95,14 @@ impl Stream {
             max_bitrate: config.max_bitrate,
             received_bytes: 0,
         };
-        let (position, _) = watch::channel(0);
         Arc::new(Self {
             name: name.to_owned(),
             clock,
             state: Mutex::new(state),
             rescheduled: Notify::new(),
-            lanes: Lanes::default(),
-            position,
+            followers: Followers::default(),
             removed: CancellationToken::new(),
         })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// The configuration changed: what is said of segments holds from the next epoch on.
@@ -222,12 +183,6 @@ impl Stream {
         });
     }
 
-    /// Cancelled when the event no longer has this stream.
-    #[must_use]
-    pub fn removed(&self) -> CancellationToken {
-        self.removed.clone()
-    }
-
     /// The event no longer has this stream.
     pub fn remove(&self) {
         self.dismiss("this event no longer has the stream");
@@ -242,94 +197,6 @@ impl Stream {
                 state.dismiss(now_ms, Dismissal::Replaced(words.to_owned()));
             }
         });
-    }
-
-    /// How many edges are expected to greet, as far as known at the start.
-    pub fn expect_greetings(&self, edges: usize) {
-        self.with(|state, now_ms| state.live.expect_greetings(now_ms, edges));
-    }
-
-    /// A message of an edge on `link`. A greeting is answered through the receiver that it returns.
-    pub fn edge_says(&self, link: LinkId, message: RelayMessage) -> Option<oneshot::Receiver<Opened>> {
-        self.with(|state, now_ms| match message {
-            RelayMessage::Greeting(greeting) => {
-                let (sender, opened) = oneshot::channel();
-                state.opening.insert(link, sender);
-                state.live.greeting(now_ms, link, greeting);
-                Some(opened)
-            }
-            RelayMessage::Outranked(outranked) => {
-                state.live.outranked(now_ms, &outranked);
-                None
-            }
-            RelayMessage::Missing(missing) => {
-                state.live.missing(link, &missing);
-                None
-            }
-            // The link answers it.
-            RelayMessage::Probe(_)
-            | RelayMessage::Heartbeat(_)
-            | RelayMessage::Announcement(_)
-            | RelayMessage::Event(_)
-            | RelayMessage::Epoch(_)
-            | RelayMessage::Mark(_)
-            | RelayMessage::End(_)
-            | RelayMessage::Life(_) => None,
-        })
-    }
-
-    /// The connection of `link` is gone.
-    pub fn link_closed(&self, link: LinkId) {
-        self.with(|state, _| {
-            state.opening.remove(&link);
-            state.live.link_closed(link);
-        });
-    }
-
-    /// Copies items of the ring out, from `from` on.
-    ///
-    /// # Errors
-    /// [`Behind`] if the ring has gone on without this reader.
-    pub fn read(&self, from: Seq, items_max: usize, items: &mut Vec<Arc<Item>>) -> Result<(), Behind> {
-        let state = self.lock();
-        items.extend(state.live.ring().read(from, items_max)?.cloned());
-        Ok(())
-    }
-
-    /// The position after the newest item.
-    #[must_use]
-    pub fn end(&self) -> Seq {
-        self.lock().live.ring().end()
-    }
-
-    /// From now on this link gets what is appended as soon as it has caught up.
-    pub fn join(&self, lane: Arc<Lane>) {
-        self.lanes.join(lane);
-    }
-
-    /// Undoes [`Stream::join`].
-    pub fn leave(&self, lane: &Arc<Lane>) {
-        self.lanes.leave(lane);
-    }
-
-    /// Milliseconds of media between `from` and the end of the ring.
-    #[must_use]
-    pub fn lag_ms(&self, from: Seq) -> u64 {
-        self.lock().live.ring().lag_ms(from)
-    }
-
-    /// Tells of growth of the ring, merged.
-    #[must_use]
-    pub fn position(&self) -> watch::Receiver<Seq> {
-        self.position.subscribe()
-    }
-
-    /// Where a forward begins, if an epoch is open.
-    #[must_use]
-    pub fn start(&self) -> Option<Start> {
-        let state = self.lock();
-        let (epoch, tracks) = (state.live.open_epoch()?, state.live.tracks()?.clone());
-        Some(Start { position: state.live.ring().end(), epoch, tracks })
     }
 
     /// Bytes in the ring.
@@ -418,9 +285,9 @@ impl Stream {
         result
     }
 
-    /// Gives what was appended to all who read the ring.
+    /// Gives what was appended to all who follow the ring.
     fn tell(&self) {
-        self.lanes.give(|from, items| {
+        self.followers.tell(|from, items| {
             let state = self.lock();
             let ring = state.live.ring();
             // A position that has left the ring is one that no lane stands at either.
@@ -429,17 +296,84 @@ impl Stream {
             }
             ring.end()
         });
-        let end = self.end();
-        self.position.send_if_modified(|position| {
-            let grown = end > *position;
-            *position = end.max(*position);
-            grown
-        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic of another task must not take the stream with it; the state is whole between calls.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Stream {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn removed(&self) -> CancellationToken {
+        self.removed.clone()
+    }
+
+    fn expect_greetings(&self, edges: usize) {
+        self.with(|state, now_ms| state.live.expect_greetings(now_ms, edges));
+    }
+
+    fn edge_message(&self, link: LinkId, message: RelayMessage) -> Option<oneshot::Receiver<Opened>> {
+        self.with(|state, now_ms| match message {
+            RelayMessage::Greeting(greeting) => {
+                let (sender, opened) = oneshot::channel();
+                state.opening.insert(link, sender);
+                state.live.greeting(now_ms, link, greeting);
+                Some(opened)
+            }
+            RelayMessage::Outranked(outranked) => {
+                state.live.outranked(now_ms, &outranked);
+                None
+            }
+            RelayMessage::Missing(missing) => {
+                state.live.missing(link, &missing);
+                None
+            }
+            // The link answers it.
+            RelayMessage::Probe(_)
+            | RelayMessage::Heartbeat(_)
+            | RelayMessage::Announcement(_)
+            | RelayMessage::Event(_)
+            | RelayMessage::Epoch(_)
+            | RelayMessage::Mark(_)
+            | RelayMessage::End(_)
+            | RelayMessage::Life(_) => None,
+        })
+    }
+
+    fn link_closed(&self, link: LinkId) {
+        self.with(|state, _| {
+            state.opening.remove(&link);
+            state.live.link_closed(link);
+        });
+    }
+
+    fn read(&self, from: Seq, items_max: usize, items: &mut Vec<Arc<Item>>) -> Result<(), Behind> {
+        let state = self.lock();
+        items.extend(state.live.ring().read(from, items_max)?.cloned());
+        Ok(())
+    }
+
+    fn end(&self) -> Seq {
+        self.lock().live.ring().end()
+    }
+
+    fn lag_ms(&self, from: Seq) -> u64 {
+        self.lock().live.ring().lag_ms(from)
+    }
+
+    fn start(&self) -> Option<Start> {
+        let state = self.lock();
+        let (epoch, tracks) = (state.live.open_epoch()?, state.live.tracks()?.clone());
+        Some(Start { position: state.live.ring().end(), epoch, tracks })
+    }
+
+    fn followers(&self) -> &Followers {
+        &self.followers
     }
 }
 

@@ -6,6 +6,14 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Unix milliseconds by the wall clock, which people and NTP may set: for the start of a [`Clock`], and for what no
+/// interval is measured with.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// See the module. Copies agree with one another.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -17,7 +25,7 @@ impl Clock {
     /// A clock that starts at the wall clock's time.
     #[must_use]
     pub fn start() -> Self {
-        Self { start_unix_ms: crate::admin::unix_ms(), start: Instant::now() }
+        Self { start_unix_ms: unix_ms(), start: Instant::now() }
     }
 
     /// When it was started.

@@ -1,68 +1,105 @@
-//! Which connections may wait at the publish port before they have published. Pure.
+//! Connections that have not yet said what they want, on every port that strangers or nodes connect to: how many of them
+//! there may be, and which one is closed when there are more.
 //!
-//! A connection that has not shown a key yet costs memory: there are at most so many of one address, and so many in
-//! all, where the oldest makes room for the newest.
+//! A newcomer is never refused. When its address has its full share, or all places are taken, another connection is
+//! closed for it: of the address that holds most places, the one that has come least far for longest. So an address can
+//! only displace itself while others hold fewer places, and a peer that has sent `connect` outlasts silent ones.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
 
-/// Connections of one address before publish (design section 9). An encoder needs one.
-pub const WAITING_PER_ADDRESS_MAX: u32 = 64;
-/// Connections before publish in all (design section 9): about 2,000 × 128 KiB of memory at worst.
-pub const WAITING_MAX: usize = 2_000;
+/// How many connections may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From one address; see [`subscriber`] for what counts as one.
+    pub per_address: usize,
+    /// In all.
+    pub total: usize,
+}
 
-/// Name of a waiting connection; higher is younger.
+impl Limits {
+    /// Ports that strangers reach. A hall of viewers or encoders behind one address needs some dozens at a moment; 2,000
+    /// connections hold about 128 KiB each at worst.
+    pub const PUBLIC: Self = Self { per_address: 64, total: 2_000 };
+    /// The relay port. An ingest dials one link for each of its 64 streams, and a new one may begin before the old one
+    /// has gone.
+    pub const RELAY: Self = Self { per_address: 256, total: 2_000 };
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Progress {
+    /// Nothing, or a part of a handshake.
+    Silent,
+    /// A `connect` command.
+    Connected,
+}
+
+/// The name of a connection in a [`WaitingRoom`]; never used again.
 pub type WaitingId = u64;
 
-/// The answer to a newcomer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It waits under this name; `evicted` has to go for it.
-    Admitted {
-        /// Its name.
-        id: WaitingId,
-        /// The oldest, if the house was full.
-        evicted: Option<WaitingId>,
-    },
-    /// Its address has too many already.
-    Refused,
+/// How far a connection has come, and a number that is lower the longer it has been there.
+type Standing = (Progress, u64);
+
+/// Who waits, and who has to go. Pure: no socket, no clock.
+#[derive(Debug)]
+pub struct WaitingRoom {
+    limits: Limits,
+    next: u64,
+    by_id: HashMap<WaitingId, (IpAddr, Standing)>,
+    by_address: BTreeMap<IpAddr, BTreeMap<Standing, WaitingId>>,
+    /// Addresses by the places that they hold. Of those that hold equally many, the last is the one whose connection has
+    /// come least far for longest.
+    shares: BTreeSet<(usize, Reverse<Standing>, IpAddr)>,
 }
 
-/// All waiting connections.
-#[derive(Debug, Default)]
-pub struct Waiting {
-    next: WaitingId,
-    by_id: BTreeMap<WaitingId, IpAddr>,
-    by_address: BTreeMap<IpAddr, u32>,
-}
-
-impl Waiting {
-    /// A connection from `address` was accepted.
-    pub fn arrive(&mut self, address: IpAddr) -> Admission {
-        let address = counted(address);
-        let of_address = self.by_address.entry(address).or_default();
-        if *of_address >= WAITING_PER_ADDRESS_MAX {
-            return Admission::Refused;
-        }
-        *of_address += 1;
-        let id = self.next;
-        self.next += 1;
-        self.by_id.insert(id, address);
-        let oldest = self.by_id.first_key_value().map(|(id, _)| *id);
-        let evicted = oldest.filter(|_| self.by_id.len() > WAITING_MAX);
-        evicted.into_iter().for_each(|id| self.leave(id));
-        Admission::Admitted { id, evicted }
+impl WaitingRoom {
+    /// An empty room.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, next: 0, by_id: HashMap::new(), by_address: BTreeMap::new(), shares: BTreeSet::new() }
     }
 
-    /// It published, or closed. Unknown names are ignored: an evicted one leaves twice.
-    pub fn leave(&mut self, id: WaitingId) {
-        let Some(address) = self.by_id.remove(&id) else { return };
-        if let Some(count) = self.by_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_address.remove(&address);
-            }
+    /// A connection from `address` was accepted. Gives its name, and that of the connection that has to go for it.
+    pub fn arrive(&mut self, address: IpAddr) -> (WaitingId, Option<WaitingId>) {
+        let address = subscriber(address);
+        let own = self.by_address.get(&address).map_or(0, BTreeMap::len);
+        let crowded = if own >= self.limits.per_address {
+            Some(address)
+        } else if self.by_id.len() >= self.limits.total {
+            self.shares.last().map(|(_, _, address)| *address)
+        } else {
+            None
+        };
+        let evicted = crowded.and_then(|address| self.by_address.get(&address)?.values().next().copied());
+        if let Some(id) = evicted {
+            self.leave(id);
         }
+        let id = self.number();
+        self.insert(id, address, (Progress::Silent, id));
+        (id, evicted)
+    }
+
+    /// A connection has come so far. It never goes back; unknown names are ignored.
+    pub fn advance(&mut self, id: WaitingId, progress: Progress) {
+        if let Some((address, standing)) = self.by_id.get(&id).copied()
+            && standing.0 < progress
+        {
+            self.leave(id);
+            let since = self.number();
+            self.insert(id, address, (progress, since));
+        }
+    }
+
+    /// A connection said what it wants, or closed. Unknown names are ignored: an evicted connection leaves twice.
+    pub fn leave(&mut self, id: WaitingId) {
+        let Some((address, standing)) = self.by_id.remove(&id) else { return };
+        self.change(address, |held| {
+            held.remove(&standing);
+        });
     }
 
     /// How many wait.
@@ -70,57 +107,127 @@ impl Waiting {
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn insert(&mut self, id: WaitingId, address: IpAddr, standing: Standing) {
+        self.by_id.insert(id, (address, standing));
+        self.change(address, |held| {
+            held.insert(standing, id);
+        });
+    }
+
+    /// Changes what an address holds, and keeps `shares` in step.
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut BTreeMap<Standing, WaitingId>)) {
+        let share = |held: &BTreeMap<Standing, WaitingId>| {
+            held.first_key_value().map(|(standing, _)| (held.len(), Reverse(*standing), address))
+        };
+        let held = self.by_address.entry(address).or_default();
+        if let Some(before) = share(held) {
+            self.shares.remove(&before);
+        }
+        change(held);
+        match share(held) {
+            Some(after) => _ = self.shares.insert(after),
+            None => _ = self.by_address.remove(&address),
+        }
+    }
 }
 
 /// What counts as one address: IPv4 also when it comes as IPv6, and a /64 of IPv6, which is one subscriber.
-fn counted(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The waiting connections of one port.
+#[derive(Debug)]
+pub struct PendingConnections {
+    inner: Mutex<Inner>,
+}
 
-    fn v4(n: u32) -> IpAddr {
-        IpAddr::V4(n.into())
+#[derive(Debug)]
+struct Inner {
+    room: WaitingRoom,
+    evict: HashMap<WaitingId, CancellationToken>,
+}
+
+/// A place in [`PendingConnections`]; dropping it frees the place.
+#[derive(Debug)]
+pub struct Slot {
+    pending: Arc<PendingConnections>,
+    id: WaitingId,
+    evicted: CancellationToken,
+}
+
+impl PendingConnections {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::new(Inner { room: WaitingRoom::new(limits), evict: HashMap::new() }) })
     }
 
-    #[test]
-    fn one_address_cannot_fill_the_house() {
-        let mut waiting = Waiting::default();
-        for _ in 0..WAITING_PER_ADDRESS_MAX {
-            assert!(matches!(waiting.arrive(v4(1)), Admission::Admitted { evicted: None, .. }));
+    /// A connection from `address` was accepted; another one may have to close for it.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Slot {
+        let mut inner = self.lock();
+        let (id, evicted) = inner.room.arrive(address);
+        if let Some(token) = evicted.and_then(|id| inner.evict.remove(&id)) {
+            token.cancel();
         }
-        assert_eq!(waiting.arrive(v4(1)), Admission::Refused);
-        assert_eq!(waiting.arrive("::ffff:0.0.0.1".parse().unwrap()), Admission::Refused);
-        assert!(matches!(waiting.arrive(v4(2)), Admission::Admitted { .. }));
-        waiting.leave(0);
-        waiting.leave(0);
-        assert!(matches!(waiting.arrive(v4(1)), Admission::Admitted { .. }));
-        assert_eq!(waiting.arrive(v4(1)), Admission::Refused);
+        let evicted = CancellationToken::new();
+        inner.evict.insert(id, evicted.clone());
+        Slot { pending: Arc::clone(self), id, evicted }
     }
 
-    #[test]
-    fn a_subscriber_of_ipv6_is_one_address() {
-        let mut waiting = Waiting::default();
-        for n in 0..WAITING_PER_ADDRESS_MAX {
-            waiting.arrive(format!("2001:db8::{n:x}").parse().unwrap());
-        }
-        assert_eq!(waiting.arrive("2001:db8::ffff".parse().unwrap()), Admission::Refused);
-        assert!(matches!(waiting.arrive("2001:db8:0:1::1".parse().unwrap()), Admission::Admitted { .. }));
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().room.len()
     }
 
-    #[test]
-    fn when_full_the_oldest_goes() {
-        let mut waiting = Waiting::default();
-        for n in 0..u32::try_from(WAITING_MAX).unwrap() {
-            assert!(matches!(waiting.arrive(v4(n)), Admission::Admitted { evicted: None, .. }));
-        }
-        assert!(matches!(waiting.arrive(v4(99_999)), Admission::Admitted { evicted: Some(0), .. }));
-        assert!(matches!(waiting.arrive(v4(99_999)), Admission::Admitted { evicted: Some(1), .. }));
-        assert_eq!(waiting.len(), WAITING_MAX);
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Slot {
+    /// The connection has come so far.
+    pub fn advance(&self, progress: Progress) {
+        self.pending.lock().room.advance(self.id, progress);
+    }
+
+    /// Cancelled when the connection has to close for another one.
+    #[must_use]
+    pub fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut inner = self.pending.lock();
+        inner.room.leave(self.id);
+        inner.evict.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,14 @@ const CLOSE_BYTES_MAX: usize = 4 << 20;
 /// Pause after a failed accept: usually there are no more file descriptors, and somebody has to leave first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Binds a listener of a node.
+///
+/// # Errors
+/// With the address and what it was for.
+pub(crate) async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address} for {what}"))
+}
+
 /// The next connection on a port, which `port` names in the log; `None` once `stop` says so.
 pub(crate) async fn accept(
     listener: &TcpListener,

@@ -1,10 +1,9 @@
 //! One link: dial an edge, hear its greeting, send what it lacks and everything that follows, again and again.
 
 use super::lanes::{Lane, Waiting};
-use crate::ingest::Ingest;
-use crate::ingest::stream::{Opened, Stream};
+use super::source::{Opened, Origin, Source};
 use crate::net::backoff::Backoff;
-use crate::net::socket;
+use crate::net::{random, socket};
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use lectern_media::live::LinkId;
@@ -47,8 +46,8 @@ pub struct LinkState {
 
 /// See the module.
 pub(super) struct Link {
-    ingest: Arc<Ingest>,
-    stream: Arc<Stream>,
+    origin: Arc<dyn Origin>,
+    stream: Arc<dyn Source>,
     peer: SocketAddr,
     state: Arc<Mutex<LinkState>>,
 }
@@ -85,12 +84,12 @@ struct Connection<'a> {
 
 impl Link {
     pub(super) fn new(
-        ingest: Arc<Ingest>,
-        stream: Arc<Stream>,
+        origin: Arc<dyn Origin>,
+        stream: Arc<dyn Source>,
         peer: SocketAddr,
         state: Arc<Mutex<LinkState>>,
     ) -> Self {
-        Self { ingest, stream, peer, state }
+        Self { origin, stream, peer, state }
     }
 
     /// Runs while the link is wanted; ends early with `flush`, everything written, or with the stream.
@@ -115,7 +114,7 @@ impl Link {
                 Ok(()) => {}
                 Err(error) => self.report(format!("{error:#}")),
             }
-            let mut pause = Duration::from_millis(backoff.next_ms(crate::random()));
+            let mut pause = Duration::from_millis(backoff.next_ms(random::number()));
             if !met && began.elapsed() < NEWCOMER {
                 pause = pause.min(NEWCOMER_PAUSE);
             }
@@ -150,8 +149,8 @@ impl Link {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let socket = Arc::new(socket::dial(self.peer).await?);
         let lane = Lane::new(socket.clone());
-        let now_ms = self.ingest.clock().now_ms();
-        let tc_url = format!("rtmp://{}/{RELAY_APP}?token={}", self.peer, self.ingest.token());
+        let now_ms = self.origin.clock().now_ms();
+        let tc_url = format!("rtmp://{}/{RELAY_APP}?token={}", self.peer, self.origin.token());
         let mut config = ClientConfig::new(Mode::Publish, &tc_url, RELAY_APP, self.stream.name());
         config.chunk_size = CHUNK_SIZE_MAX;
         let mut connection = Connection {
@@ -169,7 +168,7 @@ impl Link {
             probe: None,
         };
         let result = connection.run(flush).await;
-        self.stream.leave(&connection.lane);
+        self.stream.followers().leave(&connection.lane);
         self.stream.link_closed(connection.id);
         let Connection { socket, lane, .. } = connection;
         drop(lane);
@@ -182,8 +181,8 @@ impl Link {
 
 impl Connection<'_> {
     async fn run(&mut self, flush: &CancellationToken) -> anyhow::Result<()> {
-        let clock = self.link.ingest.clock();
-        let mut events = self.link.ingest.event_info();
+        let clock = self.link.origin.clock();
+        let mut events = self.link.origin.info();
         // All links beat together: woken once for all of them.
         let beat = Duration::from_millis(HEARTBEAT_MS);
         let mut heartbeats = tokio::time::interval_at(clock.next_tick(beat), beat);
@@ -241,7 +240,7 @@ impl Connection<'_> {
             Event::Data(payload) => match decode(&payload) {
                 Ok(RelayMessage::Probe(probe)) => self.probe = Some(probe),
                 Ok(message) => {
-                    if let Some(opened) = self.link.stream.edge_says(self.id, message) {
+                    if let Some(opened) = self.link.stream.edge_message(self.id, message) {
                         self.phase = Phase::Opening(opened);
                     }
                 }
@@ -258,7 +257,7 @@ impl Connection<'_> {
 
     fn open(&mut self, opened: Opened) {
         let stream_id = self.session.stream_id();
-        let info = self.link.ingest.event_info().borrow().as_ref().clone();
+        let info = self.link.origin.info().borrow().as_ref().clone();
         let mut waiting = self.lane.lock();
         waiting.outbox.put_relay(stream_id, &RelayMessage::Event(info));
         for message in &opened.preamble {
@@ -266,7 +265,7 @@ impl Connection<'_> {
         }
         drop(waiting);
         self.lane.start(opened.from, stream_id);
-        self.link.stream.join(self.lane.clone());
+        self.link.stream.followers().join(self.lane.clone());
         self.phase = Phase::Running;
         self.link.set(|state| {
             state.open = true;

@@ -5,7 +5,7 @@
 
 use super::discovery::Peers;
 use super::link::{self, LinkState};
-use crate::ingest::Ingest;
+use super::source::Origin;
 use lectern_api::node_config::Peer;
 use lectern_api::node_status::RelayStatus;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,20 +63,20 @@ impl Relays {
         })
     }
 
-    fn update(&self, ingest: &Arc<Ingest>, peers: &BTreeSet<Peer>, tasks: &TaskTracker, flush: &CancellationToken) {
+    fn update(&self, origin: &Arc<dyn Origin>, peers: &BTreeSet<Peer>, tasks: &TaskTracker, flush: &CancellationToken) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|_, handle| !handle.task.is_finished());
-        let streams = ingest.streams();
+        let streams = origin.sources();
         for ((peer, _), handle) in links.iter() {
             let wanted = peers.iter().any(|p| p.relay == *peer);
             handle.wanted.send_if_modified(|was| std::mem::replace(was, wanted) != wanted);
         }
         for peer in peers {
-            for (name, stream) in streams.iter() {
+            for (name, stream) in &streams {
                 links.entry((peer.relay, name.clone())).or_insert_with(|| {
                     let (wanted, wanted_here) = watch::channel(true);
                     let state = Arc::<Mutex<LinkState>>::default();
-                    let link = link::Link::new(ingest.clone(), stream.clone(), peer.relay, state.clone());
+                    let link = link::Link::new(origin.clone(), stream.clone(), peer.relay, state.clone());
                     let task = tasks.spawn(link.run(wanted_here, flush.clone()));
                     Handle { wanted, state, task }
                 });
@@ -96,8 +96,14 @@ pub struct Totals {
 
 /// Keeps the links as `peers` and the event's streams want them, until `flush`; after that links end by themselves,
 /// once they have written everything.
-pub async fn run(ingest: Arc<Ingest>, mut peers: Peers, tasks: TaskTracker, flush: CancellationToken) {
-    let mut changes = ingest.stream_changes();
+pub async fn run(
+    origin: Arc<dyn Origin>,
+    relays: Arc<Relays>,
+    mut peers: Peers,
+    tasks: TaskTracker,
+    flush: CancellationToken,
+) {
+    let mut changes = origin.source_changes();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     // Nobody known within the time means that nobody will greet.
     let _ = tokio::time::timeout(FIRST_SET, peers.wait_for(Option::is_some)).await;
@@ -105,19 +111,19 @@ pub async fn run(ingest: Arc<Ingest>, mut peers: Peers, tasks: TaskTracker, flus
     loop {
         let known = peers.borrow_and_update().clone().unwrap_or_default();
         let serving = known.iter().filter(|peer| peer.serving).count();
-        for (name, stream) in ingest.streams().iter() {
+        for (name, stream) in &origin.sources() {
             if told.insert(name.clone()) {
                 stream.expect_greetings(serving);
             }
         }
-        ingest.set_siblings(known.iter().map(|peer| peer.admin).collect());
-        ingest.relays().update(&ingest, &known, &tasks, &flush);
+        origin.set_siblings(known.iter().map(|peer| peer.admin).collect());
+        relays.update(&origin, &known, &tasks, &flush);
         tokio::select! {
             changed = peers.changed() => if changed.is_err() { return },
             changed = changes.changed() => if changed.is_err() { return },
             _ = sweep.tick() => {}
             () = flush.cancelled() => return,
         }
-        told.retain(|name| ingest.streams().contains_key(name));
+        told.retain(|name| origin.sources().contains_key(name));
     }
 }

@@ -13,11 +13,11 @@ const WINDOW_MS_MAX: u64 = 10_000;
 #[derive(Debug, Default)]
 pub struct Reloads {
     total: AtomicU64,
-    looks: Mutex<VecDeque<Look>>,
+    looks: Mutex<VecDeque<ReloadSample>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Look {
+struct ReloadSample {
     at_ms: u64,
     total: u64,
 }
@@ -34,7 +34,7 @@ impl Reloads {
         while looks.get(1).is_some_and(|next| now_ms.saturating_sub(next.at_ms) >= WINDOW_MS_MAX) {
             looks.pop_front();
         }
-        looks.push_back(Look { at_ms: now_ms, total: self.total.load(Relaxed) });
+        looks.push_back(ReloadSample { at_ms: now_ms, total: self.total.load(Relaxed) });
     }
 
     /// Requests in `window_ms` before the last look.

@@ -2,15 +2,17 @@
 //! to that); what comes here is the rest: a second request on a connection, HTTP/2, HEAD, and everything that is
 //! refused.
 
-use super::Site;
-use super::answer::{Asked, refuse};
 use super::body::Body;
 use super::connection::Connection;
-use super::reply::{self, Why};
+use super::reply;
+use super::request::RequestHead;
+use super::state::HttpState;
+use crate::edge::counting::Protocol;
+use crate::edge::door;
 use crate::edge::stream::hub::Stream;
-use crate::edge::stream::ring::Mirror;
+use crate::edge::stream::ring::RingCopy;
 use crate::edge::stream::wire::Form;
-use crate::edge::viewers::{Next, Place};
+use crate::edge::viewers::{Cursor, Next};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -24,19 +26,22 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 pub const FLV_TYPE: &str = "video/x-flv";
 
 /// Answers a request for HTTP-FLV.
-pub fn answer(site: &Arc<Site>, connection: &Connection, asked: &Asked, stream: &Arc<Stream>) -> Response<Body> {
-    if !site.hub.playback.load().http_flv {
-        return reply::why(Why::NoFlv);
-    }
-    if !stream.ring.is_live() {
-        return reply::why(Why::NotLive);
-    }
-    let mut response = if asked.method == Method::HEAD {
-        reply::empty(StatusCode::OK)
-    } else if site.hub.load.admit() {
-        Response::new(Body::Live(Box::pin(frames(stream, site.merge_window))))
+pub fn answer(
+    state: &Arc<HttpState>,
+    connection: &Connection,
+    head: &RequestHead,
+    stream: &Arc<Stream>,
+) -> Response<Body> {
+    let hub = &state.hub;
+    let admitted = if head.method == Method::HEAD {
+        door::check(hub, stream, Protocol::Flv).map(|()| None)
     } else {
-        return refuse(site, connection, asked);
+        door::admit(hub, stream, Protocol::Flv, head.credentials(connection.peer.ip())).map(Some)
+    };
+    let mut response = match admitted {
+        Ok(None) => reply::empty(StatusCode::OK),
+        Ok(Some(viewer)) => Response::new(Body::Live(Box::pin(frames(&viewer.stream, state.merge_window)))),
+        Err(refusal) => return reply::refusal(connection, refusal),
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(FLV_TYPE));
@@ -46,8 +51,8 @@ pub fn answer(site: &Arc<Site>, connection: &Connection, asked: &Asked, stream: 
 
 struct Watching {
     stream: Arc<Stream>,
-    mirror: Mirror,
-    place: Place,
+    mirror: RingCopy,
+    cursor: Cursor,
     ticks: Interval,
     ready: VecDeque<Bytes>,
     over: bool,
@@ -63,11 +68,11 @@ fn frames(stream: &Arc<Stream>, merge_window: Duration) -> impl futures::Stream<
     count(&stream.flv_viewers);
     let mut ticks = interval(merge_window.max(Duration::from_millis(10)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mirror = Mirror::new(Arc::clone(&stream.ring));
+    let mirror = RingCopy::new(Arc::clone(&stream.ring));
     let watching = Watching {
         stream: Arc::clone(stream),
         mirror,
-        place: Place::Waiting,
+        cursor: Cursor::Waiting,
         ticks,
         ready: VecDeque::new(),
         over: false,
@@ -94,7 +99,7 @@ impl Watching {
     fn collect(&mut self) {
         self.mirror.refresh();
         loop {
-            match self.place.next(&self.mirror, Form::Flv).0 {
+            match self.cursor.next(&self.mirror, Form::Flv).0 {
                 Next::Nothing => return,
                 Next::Over => {
                     self.over = true;
@@ -103,7 +108,7 @@ impl Watching {
                 Next::Headers(headers) => self.ready.push_back(headers),
                 Next::Frame(item) => {
                     self.ready.push_back(item.wire(Form::Flv).clone());
-                    self.place.sent();
+                    self.cursor.sent();
                 }
             }
         }

@@ -1,11 +1,12 @@
 //! The pages, their scripts and what they are told: everything of the HTTP port that is neither playlist nor media. It
 //! admits and counts no viewer, and a full edge answers it all the same: a page has to be able to say that.
 
-use super::Site;
-use super::answer::{Asked, send_document};
 use super::body::Body;
 use super::connection::Connection;
-use super::reply::{self, Why};
+use super::reply::{self, Problem};
+use super::request::RequestHead;
+use super::send::send_document;
+use super::state::HttpState;
 use crate::edge::stream::pages::Pages;
 use crate::edge::stream::snapshot::Playlist;
 use bytes::Bytes;
@@ -69,21 +70,21 @@ fn is_label(name: &str) -> bool {
 }
 
 /// Answers a path that names no playlist and no media.
-pub fn answer(site: &Site, connection: &Connection, asked: &Asked, path: &str) -> Response<Body> {
-    let Some(wanted) = parse(path) else { return reply::why(Why::NoSuchUrl) };
-    let playback = site.hub.playback.load();
+pub fn answer(state: &HttpState, connection: &Connection, head: &RequestHead, path: &str) -> Response<Body> {
+    let Some(wanted) = parse(path) else { return reply::problem(Problem::NoSuchUrl) };
+    let playback = state.hub.playback.load();
     let Some(pages) = &playback.pages else {
-        return reply::why(if playback.known { Why::NoSuchUrl } else { Why::NotYetWired });
+        return reply::problem(if playback.known { Problem::NoSuchUrl } else { Problem::NotYetWired });
     };
     let mut response = match wanted {
-        Wanted::Page(page) => send_page(asked, pages, page),
-        Wanted::Asset(found) => send_asset(asked, found),
-        Wanted::Programme => send_json(asked, &pages.document(&site.hub.streams.load()).1, CACHE_PROGRAMME),
-        Wanted::State(name) => match site.hub.stream(name) {
-            None => return reply::why(Why::NoSuchStream),
+        Wanted::Page(page) => send_page(head, pages, page),
+        Wanted::Asset(found) => send_asset(head, found),
+        Wanted::Programme => send_json(head, &pages.document(&state.hub.streams.load()).1, CACHE_PROGRAMME),
+        Wanted::State(name) => match state.hub.stream(name) {
+            None => return reply::problem(Problem::NoSuchStream),
             Some(stream) => {
                 let state = State::of(&stream.snapshot.load().view.ledger);
-                send_json(asked, &Playlist::new(state_json(name, state)), CACHE_STATE)
+                send_json(head, &Playlist::new(state_json(name, state)), CACHE_STATE)
             }
         },
         Wanted::Hall(name) => moved(name),
@@ -98,11 +99,11 @@ pub fn answer(site: &Site, connection: &Connection, asked: &Asked, path: &str) -
     response
 }
 
-fn send_page(asked: &Asked, pages: &Pages, page: Page) -> Response<Body> {
+fn send_page(head: &RequestHead, pages: &Pages, page: Page) -> Response<Body> {
     static MADE: OnceLock<Vec<Playlist>> = OnceLock::new();
     let all = MADE.get_or_init(|| PAGES.iter().map(|page| Playlist::new(Bytes::from_static(page.html()))).collect());
     let index = PAGES.iter().position(|one| *one == page).unwrap_or_default();
-    let mut response = send_document(asked, &all[index]);
+    let mut response = send_document(head, &all[index]);
     let policy = if page == Page::Embed { &pages.policy_embed } else { &pages.policy };
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
@@ -111,10 +112,10 @@ fn send_page(asked: &Asked, pages: &Pages, page: Page) -> Response<Body> {
     response
 }
 
-fn send_asset(asked: &Asked, found: Found) -> Response<Body> {
+fn send_asset(head: &RequestHead, found: Found) -> Response<Body> {
     static MADE: OnceLock<Vec<Playlist>> = OnceLock::new();
     let made = || lectern_web::assets().map(|asset| Playlist::new(Bytes::from_static(asset.bytes))).collect();
-    let mut response = send_document(asked, &MADE.get_or_init(made)[found.index]);
+    let mut response = send_document(head, &MADE.get_or_init(made)[found.index]);
     let kind = lectern_web::assets().nth(found.index).map_or("", lectern_web::Asset::content_type);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -122,8 +123,8 @@ fn send_asset(asked: &Asked, found: Found) -> Response<Body> {
     response
 }
 
-fn send_json(asked: &Asked, document: &Playlist, cache: HeaderValue) -> Response<Body> {
-    let mut response = send_document(asked, document);
+fn send_json(head: &RequestHead, document: &Playlist, cache: HeaderValue) -> Response<Body> {
+    let mut response = send_document(head, document);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(CACHE_CONTROL, cache);
     response

@@ -1,6 +1,8 @@
 //! Heads of answers: what is constant is a constant.
 
 use super::body::Body;
+use super::connection::Connection;
+use crate::edge::door::Refusal;
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -21,7 +23,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Why there is nothing to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum Problem {
     /// The path is no URL of ours.
     NoSuchUrl,
     /// The event has no such stream.
@@ -48,7 +50,7 @@ pub enum Why {
     NoHost,
 }
 
-impl Why {
+impl Problem {
     fn parts(self) -> (StatusCode, &'static str, Option<HeaderValue>) {
         const SOON: Option<HeaderValue> = Some(HeaderValue::from_static("1"));
         const LATER: Option<HeaderValue> = Some(HeaderValue::from_static("5"));
@@ -72,8 +74,8 @@ impl Why {
 
 /// An answer that says in one line why there is nothing.
 #[must_use]
-pub fn why(why: Why) -> Response<Body> {
-    let (status, line, retry_after) = why.parts();
+pub fn problem(problem: Problem) -> Response<Body> {
+    let (status, line, retry_after) = problem.parts();
     let mut response = Response::new(Body::Full(Bytes::from_static(line.as_bytes())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -81,14 +83,30 @@ pub fn why(why: Why) -> Response<Body> {
     headers.insert(CACHE_CONTROL, CACHE_NEVER);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(line.len()));
     headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
-    match why {
-        Why::Full => close(headers),
-        Why::Method => {
+    match problem {
+        Problem::Full => close(headers),
+        Problem::Method => {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
         }
         _ => {}
     }
     response
+}
+
+/// The answer to a viewer whom the door turned away. A full edge also ends the connection, so that the next try may reach
+/// another edge.
+#[must_use]
+pub fn refusal(connection: &Connection, refusal: Refusal) -> Response<Body> {
+    if refusal == Refusal::Full {
+        connection.retire();
+    }
+    problem(match refusal {
+        Refusal::NotYetWired => Problem::NotYetWired,
+        Refusal::NoSuchStream => Problem::NoSuchStream,
+        Refusal::SwitchedOff => Problem::NoFlv,
+        Refusal::NotLive => Problem::NotLive,
+        Refusal::Full => Problem::Full,
+    })
 }
 
 /// An answer without a body.

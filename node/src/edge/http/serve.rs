@@ -1,13 +1,16 @@
 //! The HTTP port: accepts, finds out what a connection is, and drives it to its end.
 
-use super::Site;
 use super::answer::answer;
-use super::connection::{Connection, HEAD_MS_MAX, Watched};
+use super::connection::{Connection, HEAD_MS_MAX};
 use super::live::FLV_TYPE;
 use super::route::{self, Route};
+use super::socket::Watched;
+use super::state::HttpState;
+use crate::edge::counting::Protocol;
+use crate::edge::door::{self, Admitted};
 use crate::edge::stream::hub::Stream;
 use crate::edge::stream::wire::Form;
-use crate::edge::viewers::{Joiner, tune};
+use crate::edge::viewers::{NewViewer, tune};
 use crate::net::socket;
 use bytes::{Bytes, BytesMut};
 use http::header::HOST;
@@ -39,19 +42,19 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 100;
 static NONCE: AtomicU64 = AtomicU64::new(0);
 
 /// Serves until `stop`. Connections that are open then go on.
-pub async fn serve(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
+pub async fn serve(state: Arc<HttpState>, listener: TcpListener, stop: CancellationToken) {
     while let Some((socket, peer)) = socket::accept(&listener, "HTTP", &stop).await {
-        tokio::spawn(connect(Arc::clone(&site), socket, peer));
+        tokio::spawn(connect(Arc::clone(&state), socket, peer));
     }
 }
 
-async fn connect(site: Arc<Site>, socket: TcpStream, peer: SocketAddr) {
-    site.hub.http_connections.fetch_add(1, Relaxed);
-    handle(&site, socket, peer).await;
-    site.hub.http_connections.fetch_sub(1, Relaxed);
+async fn connect(state: Arc<HttpState>, socket: TcpStream, peer: SocketAddr) {
+    state.hub.http_connections.fetch_add(1, Relaxed);
+    handle(&state, socket, peer).await;
+    state.hub.http_connections.fetch_sub(1, Relaxed);
 }
 
-async fn handle(site: &Arc<Site>, mut socket: TcpStream, peer: SocketAddr) {
+async fn handle(state: &Arc<HttpState>, mut socket: TcpStream, peer: SocketAddr) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::trace!(%peer, %error, "gone before it began");
         return;
@@ -59,19 +62,19 @@ async fn handle(site: &Arc<Site>, mut socket: TcpStream, peer: SocketAddr) {
     let limit = Duration::from_millis(HEAD_MS_MAX);
     match timeout(limit, first_request(&mut socket)).await {
         Ok(Ok(First::Flv(bytes))) => {
-            if let Some((stream, opening)) = flv_viewer(site, &bytes) {
+            if let Some((stream, opening)) = flv_viewer(state, &bytes) {
                 if tune(&socket).is_ok() {
-                    site.shards.join(Joiner { socket, stream, form: Form::Flv, opening, session: None }).await;
+                    state.shards.join(NewViewer { socket, stream, form: Form::Flv, opening, session: None }).await;
                 }
                 return;
             }
-            drive(site, socket, peer, bytes, false).await;
+            drive(state, socket, peer, bytes, false).await;
         }
-        Ok(Ok(First::Http1(bytes))) => drive(site, socket, peer, bytes, false).await,
-        Ok(Ok(First::Http2(bytes))) => drive(site, socket, peer, bytes, true).await,
+        Ok(Ok(First::Http1(bytes))) => drive(state, socket, peer, bytes, false).await,
+        Ok(Ok(First::Http2(bytes))) => drive(state, socket, peer, bytes, true).await,
         Ok(Err(_)) => {}
         Err(_) => {
-            site.hub.totals.misbehaved.fetch_add(1, Relaxed);
+            state.hub.totals.misbehaved.fetch_add(1, Relaxed);
         }
     }
 }
@@ -118,7 +121,7 @@ fn is_flv_line(line: &[u8]) -> bool {
 
 /// The stream and the head of the answer, if this request can be answered with a stream right now. All refusals and
 /// oddities are hyper's business.
-fn flv_viewer(site: &Site, head: &[u8]) -> Option<(Arc<Stream>, Bytes)> {
+fn flv_viewer(state: &HttpState, head: &[u8]) -> Option<(Arc<Stream>, Bytes)> {
     let mut lines = [httparse::EMPTY_HEADER; HEADER_LINES_MAX];
     let mut request = httparse::Request::new(&mut lines);
     let parsed = request.parse(head).ok()?;
@@ -127,11 +130,8 @@ fn flv_viewer(site: &Site, head: &[u8]) -> Option<(Arc<Stream>, Bytes)> {
     }
     let path = request.path?.split('?').next()?;
     let Some(Route::Flv(name)) = route::parse(path) else { return None };
-    let stream = site.hub.stream(name)?;
-    let playback = site.hub.playback.load();
-    if !playback.http_flv || !stream.ring.is_live() || !site.hub.load.admit() {
-        return None;
-    }
+    let stream = door::find(&state.hub, name).ok()?;
+    let Admitted { stream } = door::try_admit(&state.hub, &stream, Protocol::Flv).ok()?;
     let asked: HeaderMap = request
         .headers
         .iter()
@@ -143,7 +143,7 @@ fn flv_viewer(site: &Site, head: &[u8]) -> Option<(Arc<Stream>, Bytes)> {
         return None;
     }
     let mut headers = HeaderMap::new();
-    playback.origins.allow(&asked, &mut headers);
+    state.hub.playback.load().origins.allow(&asked, &mut headers);
     Some((stream, flv_head(&headers)))
 }
 
@@ -162,42 +162,42 @@ fn flv_head(cors: &HeaderMap) -> Bytes {
     head.into()
 }
 
-async fn drive(site: &Arc<Site>, socket: TcpStream, peer: SocketAddr, already_read: Bytes, multiplexed: bool) {
+async fn drive(state: &Arc<HttpState>, socket: TcpStream, peer: SocketAddr, already_read: Bytes, multiplexed: bool) {
     let nonce = NONCE.fetch_add(1, Relaxed);
-    let connection = Connection::new(Arc::clone(&site.hub), peer, multiplexed, nonce);
+    let connection = Connection::new(Arc::clone(&state.hub), peer, multiplexed, nonce);
     let io = TokioIo::new(Watched::new(socket, already_read, Arc::clone(&connection)));
-    let service = service_fn(|request| answer(site, &connection, request));
+    let service = service_fn(|request| answer(state, &connection, request));
     if multiplexed {
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX);
-        let owned = (Arc::clone(site), Arc::clone(&connection));
+        let owned = (Arc::clone(state), Arc::clone(&connection));
         let service = service_fn(move |request| answer(&owned.0, &owned.1, request));
-        watch(site, &connection, http.serve_connection(io, service), |http| http.graceful_shutdown()).await;
+        watch(state, &connection, http.serve_connection(io, service), |http| http.graceful_shutdown()).await;
     } else {
         let mut http = http1::Builder::new();
         // A client that has asked may close its side at once.
         http.max_buf_size(HEAD_BYTES_MAX).half_close(true);
-        watch(site, &connection, http.serve_connection(io, service), |http| http.graceful_shutdown()).await;
+        watch(state, &connection, http.serve_connection(io, service), |http| http.graceful_shutdown()).await;
     }
 }
 
 /// Drives a connection to its end, or until it has taken too long. The timer is only moved when a deadline comes nearer
 /// than the one it is set to, so that a busy connection costs none.
-async fn watch<C>(site: &Site, connection: &Connection, http: C, say_goodbye: impl Fn(Pin<&mut C>))
+async fn watch<C>(state: &HttpState, connection: &Connection, http: C, say_goodbye: impl Fn(Pin<&mut C>))
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut http = pin!(http);
     let mut armed_ms = connection.deadline_ms();
-    let instant = |at_ms| site.hub.clock.instant(at_ms);
+    let instant = |at_ms| state.hub.clock.instant(at_ms);
     let mut timer = pin!(sleep_until(instant(armed_ms)));
     let mut said_goodbye = false;
     poll_fn(|cx| {
         if let Poll::Ready(result) = http.as_mut().poll(cx) {
             if let Err(error) = result {
-                site.hub.totals.misbehaved.fetch_add(u64::from(error.is_parse()), Relaxed);
+                state.hub.totals.misbehaved.fetch_add(u64::from(error.is_parse()), Relaxed);
             }
             return Poll::Ready(());
         }
@@ -215,7 +215,7 @@ where
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            let now_ms = site.hub.clock.now_ms();
+            let now_ms = state.hub.clock.now_ms();
             if now_ms >= deadline_ms {
                 return Poll::Ready(());
             }

@@ -2,15 +2,22 @@
 
 use super::*;
 use crate::edge::counting::{Answered, Load};
+use crate::edge::stream::hub::Hub;
 use crate::edge::stream::hub::{Playback, Stream};
 use crate::edge::stream::origins::Origins;
 use crate::edge::stream::snapshot::Snapshot;
+use crate::edge::stream::source::SegmentSource;
+use crate::edge::viewers::Shards;
 use crate::net::clock::Clock;
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use lectern_media::ledger::{Entry, Hash, Ledger, Presentation, Profile, SegmentName, Variant};
 use lectern_media::live::view::{Open, Segment as HeldSegment, View};
 use std::io::Read;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +37,7 @@ struct Sibling {
     has: Option<Bytes>,
 }
 
-impl Elsewhere for Sibling {
+impl SegmentSource for Sibling {
     fn fetch(&self, _stream: String, entry: Entry) -> BoxFuture<'static, Option<Bytes>> {
         let bytes = self.has.clone().filter(|bytes| Hash::of(bytes) == entry.hash);
         Box::pin(std::future::ready(bytes))
@@ -38,7 +45,7 @@ impl Elsewhere for Sibling {
 }
 
 struct Rig {
-    site: Arc<Site>,
+    state: Arc<HttpState>,
     stream: Arc<Stream>,
     address: SocketAddr,
     stop: CancellationToken,
@@ -68,17 +75,17 @@ impl Rig {
         let merge_window = Duration::from_millis(20);
         let shards = Shards::start(&hub, 1, merge_window);
         let stream = hub.stream("hall-a").unwrap();
-        let site = Site::new(hub, shards, Arc::new(sibling), merge_window);
+        let state = HttpState::new(hub, shards, Arc::new(sibling), merge_window);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(serve(Arc::clone(&site), listener, stop.clone()));
-        Self { site, stream, address, stop }
+        tokio::spawn(serve(Arc::clone(&state), listener, stop.clone()));
+        Self { state, stream, address, stop }
     }
 
     /// Publishes what an edge has after `msns` were cut of one epoch.
     fn show(&self, view: View) {
-        let next = Snapshot::next(&self.stream.snapshot.load(), Arc::new(view), self.site.hub.clock.now_ms());
+        let next = Snapshot::next(&self.stream.snapshot.load(), Arc::new(view), self.state.hub.clock.now_ms());
         self.stream.publish(next);
     }
 

@@ -1,6 +1,6 @@
 //! The ring of a stream: what was last said, in the order in which it was said. One writer, many readers.
 //!
-//! Readers do not read it frame by frame: each keeps a [`Mirror`] of the ring's references and brings it up to date in
+//! Readers do not read it frame by frame: each keeps a [`RingCopy`] of the ring's references and brings it up to date in
 //! one short lock per merge window.
 
 use super::wire::Form;
@@ -183,7 +183,7 @@ impl Inner {
 
 /// A reader's copy of the references in a ring.
 #[derive(Debug)]
-pub struct Mirror {
+pub struct RingCopy {
     ring: Arc<Ring>,
     /// Without holes in `seq`.
     pub items: VecDeque<Arc<Item>>,
@@ -193,7 +193,7 @@ pub struct Mirror {
     pub generation: u64,
 }
 
-impl Mirror {
+impl RingCopy {
     /// Empty until it is brought up to date.
     #[must_use]
     pub fn new(ring: Arc<Ring>) -> Self {

@@ -76,7 +76,7 @@ impl Client {
 async fn a_player_gets_the_stream_from_the_newest_key_frame_and_goes_on() {
     let (mut studio, a) = live_edge().await;
     let stream = a.edge.hub.stream("hall-a").unwrap();
-    let mut mirror = crate::edge::stream::ring::Mirror::new(Arc::clone(&stream.ring));
+    let mut mirror = crate::edge::stream::ring::RingCopy::new(Arc::clone(&stream.ring));
     // Without metadata the ingest waits a second for another track: the epoch begins with the second key frame.
     until("the last picture has arrived", || {
         mirror.refresh();

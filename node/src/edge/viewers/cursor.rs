@@ -1,13 +1,13 @@
 //! Where a viewer is in the ring, and what it gets next. No socket here: the same for every way of writing.
 
-use crate::edge::stream::ring::{Item, LAG_MS_MAX, Mirror};
+use crate::edge::stream::ring::{Item, LAG_MS_MAX, RingCopy};
 use crate::edge::stream::wire::Form;
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Position of one viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Cursor {
     /// Nothing was sent yet: waits for a place to start.
     Waiting,
     /// In the middle of it.
@@ -30,17 +30,17 @@ pub enum Next<'a> {
     Nothing,
     /// These bytes, then ask again.
     Headers(Bytes),
-    /// This frame, then call [`Place::sent`].
+    /// This frame, then call [`Cursor::sent`].
     Frame(&'a Arc<Item>),
     /// Nothing ever more: the track set changed, or the presentation is over.
     Over,
 }
 
-impl Place {
+impl Cursor {
     /// What comes next. `may_skip` is false while more frames of one write are gathered.
     ///
     /// The second value says that frames were skipped to get here.
-    pub fn next<'a>(&mut self, mirror: &'a Mirror, form: Form) -> (Next<'a>, bool) {
+    pub fn next<'a>(&mut self, mirror: &'a RingCopy, form: Form) -> (Next<'a>, bool) {
         let (next, seen, generation, skipping) = match *self {
             Self::Waiting if !mirror.is_live() => return (Next::Over, false),
             Self::Waiting => return (self.start(mirror, form), false),
@@ -65,7 +65,7 @@ impl Place {
         (Next::Frame(item), skipped)
     }
 
-    /// The frame that [`Place::next`] gave was taken.
+    /// The frame that [`Cursor::next`] gave was taken.
     pub fn sent(&mut self) {
         if let Self::Playing { next, .. } = self {
             *next += 1;
@@ -83,7 +83,7 @@ impl Place {
         }
     }
 
-    fn start<'a>(&mut self, mirror: &'a Mirror, form: Form) -> Next<'a> {
+    fn start<'a>(&mut self, mirror: &'a RingCopy, form: Form) -> Next<'a> {
         let Some(item) = mirror.newest_start.and_then(|start| mirror.get(start)) else { return Next::Nothing };
         let headers = &item.headers;
         *self = Self::Playing { next: item.seq, epoch: headers.epoch, generation: headers.generation, skipping: false };
@@ -99,7 +99,7 @@ enum Position {
 }
 
 /// Where to go on from `next`: there, or at a newer place to start if that is too far behind or gone.
-fn position(mirror: &Mirror, next: u64, skipping: bool) -> Position {
+fn position(mirror: &RingCopy, next: u64, skipping: bool) -> Position {
     let newest = mirror.items.back();
     let lagging = skipping
         || match mirror.get(next) {

@@ -1,10 +1,12 @@
 //! The RTMP port of an edge: a session until it plays, then a viewer of a shard, which keeps the session.
 
-use super::lobby::{Lobby, Seat};
-use super::shard::{Joiner, Shards};
+use super::shard::{NewViewer, Shards};
 use super::viewer::tune;
+use crate::edge::counting::Protocol;
+use crate::edge::door::{self, Admitted, Credentials, Refusal};
 use crate::edge::stream::hub::{Hub, Stream};
 use crate::edge::stream::wire::Form;
+use crate::net::lobby::{PendingConnections, Progress, Slot};
 use crate::net::socket;
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
@@ -34,7 +36,7 @@ pub struct Play {
     /// Where viewers go.
     pub shards: Arc<Shards>,
     /// Connections that do not play yet.
-    pub lobby: Arc<Lobby>,
+    pub pending: Arc<PendingConnections>,
 }
 
 impl Play {
@@ -52,16 +54,15 @@ impl Play {
     }
 
     async fn newcomer(&self, socket: TcpStream, peer: SocketAddr) -> anyhow::Result<()> {
-        let seat = self.lobby.enter();
+        let slot = self.pending.enter(peer.ip());
         tune(&socket).context("failed to set up the socket")?;
         let session = Session::new(Config::PUBLIC, self.hub.clock.now_ms());
         let mut newcomer =
-            Newcomer { play: self, socket, session, peer, agent: String::new(), unsent: BytesMut::new() };
-        if let Some(stream) = newcomer.converse(&seat).await? {
+            Newcomer { play: self, socket, session, slot, peer, agent: String::new(), unsent: BytesMut::new() };
+        if let Some(stream) = newcomer.converse().await? {
             let Newcomer { socket, unsent, session, .. } = newcomer;
-            drop(seat);
             let (opening, session) = (unsent.freeze(), Some(Box::new(session)));
-            self.shards.join(Joiner { socket, stream, form: Form::Rtmp, opening, session }).await;
+            self.shards.join(NewViewer { socket, stream, form: Form::Rtmp, opening, session }).await;
         }
         Ok(())
     }
@@ -71,6 +72,7 @@ struct Newcomer<'a> {
     play: &'a Play,
     socket: TcpStream,
     session: Session,
+    slot: Slot,
     peer: SocketAddr,
     agent: String,
     unsent: BytesMut,
@@ -83,7 +85,8 @@ enum Drained {
 }
 
 impl Newcomer<'_> {
-    async fn converse(&mut self, seat: &Seat) -> anyhow::Result<Option<Arc<Stream>>> {
+    async fn converse(&mut self) -> anyhow::Result<Option<Arc<Stream>>> {
+        let evicted = self.slot.evicted();
         let mut buffer = BytesMut::new();
         loop {
             let deadline = match self.drain()? {
@@ -112,7 +115,7 @@ impl Newcomer<'_> {
                     }
                 }
                 () = deadline => self.session.handle_timeout(clock.now_ms()),
-                () = seat.shown_out.cancelled() => bail!("others needed the place"),
+                () = evicted.cancelled() => bail!("closed to make room for another connection before it asked for a stream"),
             }
         }
     }
@@ -132,9 +135,12 @@ impl Newcomer<'_> {
             match self.session.poll() {
                 Output::Send(bytes) => self.unsent.extend_from_slice(&bytes),
                 Output::Wait(deadline) => return Ok(plays.map_or(Drained::Waits(deadline), Drained::Plays)),
-                Output::Event(Event::Connect { flash_ver, .. }) => self.agent = flash_ver,
+                Output::Event(Event::Connect { flash_ver, .. }) => {
+                    self.agent = flash_ver;
+                    self.slot.advance(Progress::Connected);
+                }
                 Output::Event(Event::Play { app, stream, .. }) => match self.admit(&app, &stream) {
-                    Ok(stream) => {
+                    Ok(Admitted { stream }) => {
                         self.session.accept_play(now_ms)?;
                         plays = Some(stream);
                     }
@@ -159,20 +165,25 @@ impl Newcomer<'_> {
         }
     }
 
-    fn admit(&self, app: &str, name: &str) -> Result<Arc<Stream>, (&'static str, &'static str)> {
-        const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+    fn admit(&self, app: &str, name: &str) -> Result<Admitted, (&'static str, &'static str)> {
+        if app != APP {
+            return Err(refusal(Refusal::NoSuchStream));
+        }
         let hub = &self.play.hub;
-        if !hub.playback.load().rtmp {
-            return Err(("NetStream.Play.Failed", "RTMP is switched off for this event"));
-        }
-        let stream = hub.stream(name).filter(|_| app == APP).ok_or((NOT_FOUND, "this event has no such stream"))?;
-        if !stream.ring.is_live() {
-            return Err((NOT_FOUND, "the stream is not live"));
-        }
-        if !hub.load.admit() {
-            hub.refused.record(self.peer.ip(), self.agent.as_bytes(), hub.clock.now_ms());
-            return Err(("NetStream.Play.Failed", "this edge is full; others may have room"));
-        }
-        Ok(stream)
+        let credentials = Credentials { peer: self.peer.ip(), agent: self.agent.as_bytes() };
+        door::find(hub, name).and_then(|stream| door::admit(hub, &stream, Protocol::Rtmp, credentials)).map_err(refusal)
+    }
+}
+
+/// A refusal as players of RTMP read it: a code, and a text for people.
+fn refusal(refusal: Refusal) -> (&'static str, &'static str) {
+    const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+    const FAILED: &str = "NetStream.Play.Failed";
+    match refusal {
+        Refusal::NotYetWired => (FAILED, "this edge has not heard from the ingest yet"),
+        Refusal::NoSuchStream => (NOT_FOUND, "this event has no such stream"),
+        Refusal::SwitchedOff => (FAILED, "RTMP is switched off for this event"),
+        Refusal::NotLive => (NOT_FOUND, "the stream is not live"),
+        Refusal::Full => (FAILED, "this edge is full; others may have room"),
     }
 }

@@ -3,7 +3,7 @@
 use super::viewer::{Tally, Viewer, Visit};
 use crate::edge::counting::Protocol;
 use crate::edge::stream::hub::{Hub, Stream};
-use crate::edge::stream::ring::Mirror;
+use crate::edge::stream::ring::RingCopy;
 use crate::edge::stream::wire::Form;
 use crate::net::socket;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ const SCRATCH_BYTES: usize = 4_096;
 
 /// Somebody who wants to play.
 #[derive(Debug)]
-pub struct Joiner {
+pub struct NewViewer {
     /// The socket, already set up with [`super::tune`].
     pub socket: TcpStream,
     /// What is played.
@@ -62,7 +62,7 @@ impl Pace {
 /// All shards of a node.
 #[derive(Debug)]
 pub struct Shards {
-    inboxes: Vec<mpsc::Sender<Joiner>>,
+    inboxes: Vec<mpsc::Sender<NewViewer>>,
     next: AtomicUsize,
     drain: watch::Sender<Option<Pace>>,
 }
@@ -89,10 +89,10 @@ impl Shards {
     }
 
     /// Gives a viewer to a shard.
-    pub async fn join(&self, joiner: Joiner) {
+    pub async fn join(&self, viewer: NewViewer) {
         let shard = self.next.fetch_add(1, Relaxed) % self.inboxes.len();
         // A shard ends with the node only; then the socket is dropped, as it should be.
-        let _ = self.inboxes[shard].send(joiner).await;
+        let _ = self.inboxes[shard].send(viewer).await;
     }
 
     /// From now on viewers are let go at this pace.
@@ -114,7 +114,7 @@ struct Shard {
 struct Group {
     stream: Arc<Stream>,
     form: Form,
-    mirror: Mirror,
+    mirror: RingCopy,
     appended: watch::Receiver<()>,
     viewers: Vec<Viewer>,
 }
@@ -128,7 +128,7 @@ enum Round {
 }
 
 impl Shard {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Joiner>, merge_window: Duration) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<NewViewer>, merge_window: Duration) {
         let every_frame = merge_window.is_zero();
         // Without a window the tick is only for the slow and the silent.
         let period = if every_frame { Duration::from_millis(100) } else { merge_window };
@@ -137,9 +137,9 @@ impl Shard {
         loop {
             let behind = self.groups.iter().any(|group| group.viewers.iter().any(|viewer| viewer.behind));
             let round = tokio::select! {
-                joiner = inbox.recv() => match joiner {
-                    Some(joiner) => {
-                        self.admit(joiner);
+                viewer = inbox.recv() => match viewer {
+                    Some(viewer) => {
+                        self.admit(viewer);
                         continue;
                     }
                     None => return,
@@ -153,12 +153,12 @@ impl Shard {
     }
 
     /// A newcomer is served at once.
-    fn admit(&mut self, joiner: Joiner) {
-        let Joiner { socket, stream, form, opening, session } = joiner;
+    fn admit(&mut self, viewer: NewViewer) {
+        let NewViewer { socket, stream, form, opening, session } = viewer;
         let now_ms = self.hub.clock.now_ms();
         let known = |group: &Group| Arc::ptr_eq(&group.stream, &stream) && group.form == form;
         let at = self.groups.iter().position(known).unwrap_or_else(|| {
-            let mirror = Mirror::new(Arc::clone(&stream.ring));
+            let mirror = RingCopy::new(Arc::clone(&stream.ring));
             let appended = stream.ring.appended();
             self.groups.push(Group { stream: Arc::clone(&stream), form, mirror, appended, viewers: Vec::new() });
             self.groups.len() - 1

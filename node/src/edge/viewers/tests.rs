@@ -3,7 +3,7 @@
 use super::*;
 use crate::edge::counting::Load;
 use crate::edge::stream::hub::{Hub, Stream};
-use crate::edge::stream::ring::{LAG_MS_MAX, Mirror, RING_BYTES_MAX, Ring};
+use crate::edge::stream::ring::{LAG_MS_MAX, RING_BYTES_MAX, Ring, RingCopy};
 use crate::edge::stream::wire::Form;
 use crate::net::clock::Clock;
 use bytes::{Buf, Bytes};
@@ -13,6 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+
+mod crowding;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const WINDOW: Duration = Duration::from_millis(20);
@@ -39,7 +41,7 @@ impl Rig {
         let (socket, _) = self.listener.accept().await.unwrap();
         tune(&socket).unwrap();
         let stream = Arc::clone(&self.stream);
-        self.shards.join(Joiner { socket, stream, form, opening: Bytes::from_static(b"HEAD"), session: None }).await;
+        self.shards.join(NewViewer { socket, stream, form, opening: Bytes::from_static(b"HEAD"), session: None }).await;
         Watcher { socket: client, buffer: bytes::BytesMut::new() }
     }
 
@@ -363,7 +365,7 @@ async fn draining_lets_viewers_go_evenly() {
 fn the_ring_keeps_what_newcomers_and_laggards_need_and_no_more() {
     let ring = Arc::new(Ring::default());
     ring.epoch(tracks("avc config"), false);
-    let mut mirror = Mirror::new(Arc::clone(&ring));
+    let mut mirror = RingCopy::new(Arc::clone(&ring));
     for t_ms in (0..20_000).step_by(40) {
         ring.frame(video(t_ms, t_ms % 8_000 == 0, 100));
     }

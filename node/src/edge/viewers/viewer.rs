@@ -1,7 +1,7 @@
-//! One viewer of RTMP or HTTP-FLV: a socket, a place in the ring, and what did not fit into the last write.
+//! One viewer of RTMP or HTTP-FLV: a socket, a cursor into the ring, and what did not fit into the last write.
 
-use super::cursor::{Next, Place};
-use crate::edge::stream::ring::{Item, Mirror};
+use super::cursor::{Cursor, Next};
+use crate::edge::stream::ring::{Item, RingCopy};
 use crate::edge::stream::wire::Form;
 use bytes::Bytes;
 use lectern_media::machine::Output;
@@ -39,7 +39,7 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Viewer {
     socket: TcpStream,
-    place: Place,
+    cursor: Cursor,
     /// What has to go first: headers, or the rest of a message in flight.
     rest: Bytes,
     /// When the socket last took something, or there was nothing to give.
@@ -79,12 +79,19 @@ impl Viewer {
     /// its session.
     #[must_use]
     pub fn new(socket: TcpStream, opening: Bytes, session: Option<Box<Session>>, now_ms: u64) -> Self {
-        let place = Place::Waiting;
-        Self { socket, place, rest: opening, moved_ms: now_ms, behind: false, session, paused_ms: None }
+        let cursor = Cursor::Waiting;
+        Self { socket, cursor, rest: opening, moved_ms: now_ms, behind: false, session, paused_ms: None }
     }
 
     /// Writes what is ready, and reads what the peer sends: a player of RTMP is answered, everything else is dropped.
-    pub fn visit(&mut self, mirror: &Mirror, form: Form, now_ms: u64, scratch: &mut [u8], tally: &mut Tally) -> Visit {
+    pub fn visit(
+        &mut self,
+        mirror: &RingCopy,
+        form: Form,
+        now_ms: u64,
+        scratch: &mut [u8],
+        tally: &mut Tally,
+    ) -> Visit {
         if self.peer_left(now_ms, scratch) {
             return Visit::Gone;
         }
@@ -172,7 +179,7 @@ impl Viewer {
         self.socket
     }
 
-    fn write(&mut self, mirror: &Mirror, form: Form, tally: &mut Tally) -> Wrote {
+    fn write(&mut self, mirror: &RingCopy, form: Form, tally: &mut Tally) -> Wrote {
         let mut frames = Frames::default();
         let (ahead, over) = self.gather(mirror, form, &mut frames, tally);
         let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE + 1];
@@ -189,7 +196,7 @@ impl Viewer {
             count += 1;
         }
         if count == 0 {
-            self.place = ahead;
+            self.cursor = ahead;
             return if over { Wrote::Over } else { Wrote::Nothing };
         }
         match self.socket.try_write_vectored(&slices[..count]) {
@@ -204,17 +211,17 @@ impl Viewer {
     }
 
     /// Collects what can go out in one write. Headers become part of `rest`, and are taken only while no frame stands
-    /// before them; what precedes the first frame is settled in `place` at once, frames only when they are written.
+    /// before them; what precedes the first frame is settled in `cursor` at once, frames only when they are written.
     ///
-    /// Gives the place after all that was collected, and whether there is nothing more to come, ever.
+    /// Gives the cursor after all that was collected, and whether there is nothing more to come, ever.
     fn gather<'a>(
         &mut self,
-        mirror: &'a Mirror,
+        mirror: &'a RingCopy,
         form: Form,
         frames: &mut Frames<'a>,
         tally: &mut Tally,
-    ) -> (Place, bool) {
-        let mut ahead = self.place;
+    ) -> (Cursor, bool) {
+        let mut ahead = self.cursor;
         if self.paused_ms.is_some() {
             return (ahead, false);
         }
@@ -223,7 +230,7 @@ impl Viewer {
             let (next, skipped) = ahead.next(mirror, form);
             tally.skips += u64::from(skipped);
             if frames.count == 0 {
-                self.place = ahead;
+                self.cursor = ahead;
             }
             match next {
                 Next::Nothing => break,
@@ -247,7 +254,7 @@ impl Viewer {
     }
 
     /// Moves on by `written` bytes. What was begun is kept to its end, whatever becomes of the ring.
-    fn take(&mut self, written: usize, frames: &Frames<'_>, all_sent: Place, form: Form) {
+    fn take(&mut self, written: usize, frames: &Frames<'_>, all_sent: Cursor, form: Form) {
         let from_rest = written.min(self.rest.len());
         let _ = self.rest.split_to(from_rest);
         if !self.rest.is_empty() {
@@ -258,17 +265,17 @@ impl Viewer {
         for item in frames.items() {
             let bytes = item.wire(form);
             if left == 0 {
-                self.place = all_sent.at(item.seq);
+                self.cursor = all_sent.at(item.seq);
                 return;
             }
             if left < bytes.len() {
                 self.rest = bytes.slice(left..);
-                self.place = all_sent.at(item.seq + 1);
+                self.cursor = all_sent.at(item.seq + 1);
                 return;
             }
             left -= bytes.len();
         }
-        self.place = all_sent;
+        self.cursor = all_sent;
     }
 }
 

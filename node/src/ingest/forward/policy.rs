@@ -1,21 +1,15 @@
 //! Where streams may be forwarded to. Asked of the resolved address, where no later answer of DNS can differ. Pure.
 
+use ipnet::IpNet;
 use lectern_api::node_config::ForwardPolicy;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// What may be pushed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     names: Vec<String>,
-    networks: Vec<Network>,
-    refused: Vec<Network>,
-}
-
-/// Addresses with a common beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    address: u128,
-    bits: u32,
+    networks: Vec<IpNet>,
+    refused: Vec<IpNet>,
 }
 
 impl Policy {
@@ -26,17 +20,17 @@ impl Policy {
     pub fn new(written: &ForwardPolicy) -> Result<Self, String> {
         let mut policy = Self::default();
         for host in &written.hosts {
-            match Network::parse(host) {
-                Some(network) => policy.networks.push(network),
-                None if host.contains('/') => return Err(format!("forwardPolicy.hosts: {host:?} is no network")),
+            match network(host) {
+                Some(read) => policy.networks.push(read),
+                None if host.contains('/') => return Err(format!("forwardPolicy.hosts: {host:?} is not a network")),
                 None => policy.names.push(host.to_ascii_lowercase()),
             }
         }
-        for network in &written.refused_networks {
-            let read = Network::parse(network);
+        for text in &written.refused_networks {
+            let read = network(text);
             policy
                 .refused
-                .push(read.ok_or_else(|| format!("forwardPolicy.refusedNetworks: {network:?} is no network"))?);
+                .push(read.ok_or_else(|| format!("forwardPolicy.refusedNetworks: {text:?} is not a network"))?);
         }
         Ok(policy)
     }
@@ -48,12 +42,12 @@ impl Policy {
         if never(address) {
             return false;
         }
-        if self.networks.iter().any(|network| network.holds(address)) {
+        if self.networks.iter().any(|network| holds(network, address)) {
             return true;
         }
         let named = self.names.iter().any(|pattern| matches(pattern, &host.to_ascii_lowercase()));
         let listed = named || (self.names.is_empty() && self.networks.is_empty());
-        listed && !self.refused.iter().any(|network| network.holds(address))
+        listed && !self.refused.iter().any(|network| holds(network, address))
     }
 }
 
@@ -74,27 +68,16 @@ fn matches(pattern: &str, host: &str) -> bool {
     }
 }
 
-impl Network {
-    /// `203.0.113.0/24`, or one address.
-    fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().ok()?;
-        let (width, lead) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
-        let bits = bits.map_or(Some(width), |bits| bits.parse().ok().filter(|bits| *bits <= width))?;
-        Some(Self { address: wide(address), bits: lead + bits })
-    }
-
-    fn holds(self, address: IpAddr) -> bool {
-        let differs = wide(address) ^ self.address;
-        self.bits == 0 || differs.checked_shr(128 - self.bits).unwrap_or(0) == 0
-    }
+/// `203.0.113.0/24`, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// Version 4 as it is mapped into version 6, so that one comparison serves both.
-fn wide(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => Ipv6Addr::to_bits(v6),
+/// Whether an address lies in a network. Version 4 also counts as it is mapped into version 6.
+fn holds(network: &IpNet, address: IpAddr) -> bool {
+    match (network, address) {
+        (IpNet::V6(_), IpAddr::V4(v4)) => network.contains(&IpAddr::V6(v4.to_ipv6_mapped())),
+        _ => network.contains(&address),
     }
 }
 

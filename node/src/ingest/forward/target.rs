@@ -2,13 +2,14 @@
 
 use super::policy::Policy;
 use super::url::Url;
-use crate::ingest::Ingest;
-use crate::ingest::stream::{Start, Stream};
+use crate::ingest::keys;
+use crate::ingest::state::Ingest;
 use crate::net::backoff::Backoff;
 use crate::net::outbox::Outbox;
-use crate::net::socket;
+use crate::net::{random, socket};
+use crate::relay::source::{Source, Start};
 use anyhow::{Context, bail};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use lectern_api::keys::trimmed;
 use lectern_api::node_status::ForwardStatus;
 use lectern_media::live::ring::{Content, Item, Seq};
@@ -42,7 +43,7 @@ const READ_BYTES: usize = 4 << 10;
 /// See the module.
 pub(super) struct Target {
     ingest: Arc<Ingest>,
-    stream: Arc<Stream>,
+    stream: Arc<dyn Source>,
     state: Arc<Mutex<ForwardStatus>>,
 }
 
@@ -72,7 +73,7 @@ struct Pushing {
 }
 
 impl Target {
-    pub(super) fn new(ingest: Arc<Ingest>, stream: Arc<Stream>, state: Arc<Mutex<ForwardStatus>>) -> Self {
+    pub(super) fn new(ingest: Arc<Ingest>, stream: Arc<dyn Source>, state: Arc<Mutex<ForwardStatus>>) -> Self {
         Self { ingest, stream, state }
     }
 
@@ -95,7 +96,7 @@ impl Target {
                 }
                 if let Err(error) = result {
                     self.report(format!("{error:#}"));
-                    pause = Duration::from_millis(backoff.next_ms(crate::random()));
+                    pause = Duration::from_millis(backoff.next_ms(random::number()));
                 }
             }
             tokio::select! {
@@ -111,7 +112,7 @@ impl Target {
     async fn load(&self) -> Option<Url> {
         let folder = self.ingest.config().forward_dir.clone()?;
         let path = Path::new(&folder).join(self.set(|state| state.name.clone()));
-        let content = tokio::task::spawn_blocking(move || crate::ingest::keys::read_secret(&path)).await.ok()?.ok();
+        let content = tokio::task::spawn_blocking(move || keys::read_secret(&path)).await.ok()?.ok();
         let url = content.map(|content| match std::str::from_utf8(trimmed(&content)) {
             Ok(text) => Url::parse(text.trim()).map_err(|error| error.to_string()),
             Err(_) => Err("the URL is no text".to_owned()),
@@ -185,7 +186,7 @@ impl Target {
 impl Connection<'_> {
     async fn run(&mut self, flush: &CancellationToken) -> anyhow::Result<()> {
         let clock = self.target.ingest.clock();
-        let mut position = self.target.stream.position();
+        let mut position = self.target.stream.followers().position();
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut input = BytesMut::new();
         loop {
@@ -301,11 +302,7 @@ impl Connection<'_> {
                 pushing.epoch = epoch.epoch;
                 pushing.away_since_ms = None;
                 pushing.started = false;
-                let tracks = TrackSet {
-                    video: epoch.video.as_deref().and_then(from_hex),
-                    audio: epoch.audio.as_deref().and_then(from_hex),
-                    metadata: epoch.metadata.as_deref().and_then(from_hex),
-                };
+                let tracks = epoch.tracks().unwrap_or_default();
                 pushing.has_video = tracks.video.is_some();
                 let timestamp = wrap_ms(pushing.epoch.saturating_sub(pushing.zero_ms));
                 self.put_configurations(&tracks, timestamp);
@@ -344,12 +341,4 @@ impl Connection<'_> {
         socket::close(&mut self.socket).await;
         Ok(())
     }
-}
-
-fn from_hex(text: &str) -> Option<Bytes> {
-    let digits = text.as_bytes().chunks_exact(2);
-    digits
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect::<Option<Vec<u8>>>()
-        .map(Bytes::from)
 }

@@ -1,12 +1,13 @@
 //! One connection at the publish port, from the handshake to its end.
 
-use super::listener::WaitingGuard;
 use super::pace::Pace;
 use super::polled::{Polled, READ_BYTES, WRITE_STALL};
-use super::publisher;
-use crate::ingest::Ingest;
-use crate::ingest::stream::{Dismissal, Message, Stream};
+use super::publisher::{self, Dismissal};
+use crate::ingest::state::Ingest;
+use crate::ingest::stream::{Message, Stream};
+use crate::net::lobby::{Progress, Slot};
 use crate::net::log_limit::LogLimit;
+use crate::relay::source::Source;
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use lectern_media::machine::Output;
@@ -45,8 +46,8 @@ pub(super) struct Connection {
     session: Session,
     phase: Phase,
     flash_ver: String,
-    /// Cancelled when it has to make room for a younger one; left once it publishes.
-    waiting: Option<WaitingGuard>,
+    /// Its place among those that have not published yet; given up once it publishes.
+    slot: Option<Slot>,
     /// Milliseconds by which the publisher is ahead of the clock.
     ahead_ms: u64,
     batch: Vec<Message>,
@@ -69,7 +70,7 @@ struct Drained {
 }
 
 impl Connection {
-    pub(super) fn new(ingest: Arc<Ingest>, address: SocketAddr, waiting: WaitingGuard) -> Self {
+    pub(super) fn new(ingest: Arc<Ingest>, address: SocketAddr, slot: Slot) -> Self {
         let session = Session::new(Config::PUBLIC, ingest.clock().now_ms());
         Self {
             ingest,
@@ -77,7 +78,7 @@ impl Connection {
             session,
             phase: Phase::Waiting,
             flash_ver: String::new(),
-            waiting: Some(waiting),
+            slot: Some(slot),
             ahead_ms: 0,
             batch: Vec::new(),
             out: Vec::new(),
@@ -91,7 +92,7 @@ impl Connection {
             stream.unpublish(ticket.id);
         }
         let words = result.unwrap_or_else(|error| format!("{error:#}"));
-        Ended { published: self.waiting.is_none(), words }
+        Ended { published: self.slot.is_none(), words }
     }
 
     async fn pump(&mut self, mut socket: TcpStream) -> anyhow::Result<String> {
@@ -111,7 +112,7 @@ impl Connection {
 
     /// Everything before the first accepted publish; why the connection is to be closed, if it is.
     async fn until_it_publishes(&mut self, socket: &mut TcpStream) -> anyhow::Result<Option<String>> {
-        let evicted = self.waiting.as_ref().map_or_else(CancellationToken::new, WaitingGuard::evicted);
+        let evicted = self.slot.as_ref().map_or_else(CancellationToken::new, Slot::evicted);
         let clock = self.ingest.clock();
         let mut buffer = BytesMut::new();
         loop {
@@ -123,7 +124,7 @@ impl Connection {
                     .context("failed to write to the publisher")?;
                 self.out.clear();
             }
-            if closed.is_some() || self.waiting.is_none() {
+            if closed.is_some() || self.slot.is_none() {
                 return Ok(closed);
             }
             buffer.reserve(READ_BYTES_WAITING);
@@ -133,7 +134,10 @@ impl Connection {
                     self.take(buffer.split().freeze());
                 }
                 () = clock.until(deadline_ms) => self.session.handle_timeout(clock.now_ms()),
-                () = evicted.cancelled() => bail!("made room for a younger connection"),
+                () = evicted.cancelled() => {
+                    self.ingest.count_refused("TooManyConnections");
+                    bail!("closed to make room for another connection before it published");
+                }
             }
         }
     }
@@ -203,7 +207,10 @@ impl Connection {
 
     fn act(&mut self, event: Event) {
         match event {
-            Event::Connect { flash_ver, .. } => self.flash_ver = flash_ver,
+            Event::Connect { flash_ver, .. } => {
+                self.flash_ver = flash_ver;
+                self.slot.iter().for_each(|slot| slot.advance(Progress::Connected));
+            }
             Event::Publish { app, stream, query } => self.publish(&app, &stream, query.as_deref()),
             Event::Play { .. } => {
                 self.refuse("NetStream.Play.Failed", "PlayAtIngest", "this is an ingest: play from an edge");
@@ -257,7 +264,7 @@ impl Connection {
             return self.refuse(BAD_NAME, "PublisherConflict", "another encoder publishes this stream");
         };
         let accepted = self.session.accept_publish(self.ingest.clock().now_ms());
-        self.waiting = None;
+        self.slot = None;
         tracing::info!(stream = name, peer = %self.address, encoder = self.flash_ver, "publishing");
         self.phase = Phase::Publishing { stream, ticket };
         if accepted.is_err() {

@@ -1,7 +1,6 @@
 //! Who publishes a stream, and what is known of it.
 
 use super::measure::{Kind, Measure};
-use crate::ingest::stream::Dismissal;
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
 use lectern_media::codec::{Config, ConfigError};
@@ -27,6 +26,15 @@ pub struct Ticket {
     pub id: Id,
     /// Comes when it has to go.
     pub dismissed: oneshot::Receiver<Dismissal>,
+}
+
+/// Why a publisher has to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dismissal {
+    /// Another one took over, or another ingest did; in words for the encoder.
+    Replaced(String),
+    /// It sends what is not accepted; the name under which it is counted, and words.
+    Refused(&'static str, String),
 }
 
 /// See the module.

@@ -6,6 +6,7 @@
 
 use super::{DNS_EVERY, peer, publish, resolve};
 use crate::net::backoff::Backoff;
+use crate::net::random;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -74,7 +75,7 @@ impl Iterator for Pauses {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        Some(Duration::from_millis(self.0.next_ms(crate::random())))
+        Some(Duration::from_millis(self.0.next_ms(random::number())))
     }
 }
 

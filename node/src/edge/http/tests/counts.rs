@@ -58,9 +58,9 @@ async fn a_download_that_breaks_off_was_begun_and_not_completed() {
     let mut client = rig.connect().await;
     client.send("GET", &name(8), &[]).await;
     client.head().await;
-    assert_eq!(rig.site.hub.answering.load(Relaxed), 1);
+    assert_eq!(rig.state.hub.answering.load(Relaxed), 1);
     drop(client);
-    until("the connection has ended", || rig.site.hub.answering.load(Relaxed) == 0).await;
+    until("the connection has ended", || rig.state.hub.answering.load(Relaxed) == 0).await;
     assert_eq!(counts(&rig, 8), (1, 0));
 }
 
@@ -80,6 +80,6 @@ async fn egress_is_what_was_written() {
         client.buffer.drain(..length);
         read += length as u64;
     }
-    let written = rig.site.hub.totals.egress_bytes_total();
+    let written = rig.state.hub.totals.egress_bytes_total();
     assert!((read..read + 8 * 600).contains(&written), "{read} bytes of bodies, {written} written");
 }

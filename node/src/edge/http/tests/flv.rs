@@ -70,6 +70,6 @@ async fn a_full_edge_takes_no_new_flv_viewer_and_one_without_flv_none_at_all() {
     let refused = rig.get("/live/hall-a.flv").await;
     assert_eq!((refused.status, refused.header("retry-after"), refused.header("connection")), (503, "1", "close"));
     let origins = Origins::Any;
-    rig.site.hub.playback.store(Arc::new(Playback { known: true, http_flv: false, rtmp: true, origins, pages: None }));
+    rig.state.hub.playback.store(Arc::new(Playback { known: true, http_flv: false, rtmp: true, origins, pages: None }));
     assert_eq!(rig.get("/live/hall-a.flv").await.status, 404);
 }

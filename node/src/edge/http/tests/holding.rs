@@ -77,14 +77,14 @@ async fn a_hold_is_three_target_durations_and_at_most_eight_seconds() {
 async fn no_more_requests_are_held_than_there_is_room_for() {
     let rig = Rig::new().await;
     rig.show(live(1..=8));
-    let taken = rig.site.held.try_acquire_many(u32::try_from(HELD_MAX).unwrap() - 1).unwrap();
+    let taken = rig.state.held.try_acquire_many(u32::try_from(HELD_MAX).unwrap() - 1).unwrap();
     let mut first = rig.connect().await;
     first.send("GET", &name(9), &[]).await;
-    until("the last place is taken", || rig.site.held.available_permits() == 0).await;
+    until("the last place is taken", || rig.state.held.available_permits() == 0).await;
     assert_eq!(rig.get(&name(9)).await.status, 503);
     // Who leaves while held makes room.
     drop(first);
-    until("the place is free again", || rig.site.held.available_permits() == 1).await;
+    until("the place is free again", || rig.state.held.available_permits() == 1).await;
     drop(taken);
 }
 

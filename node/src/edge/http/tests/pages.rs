@@ -12,7 +12,7 @@ async fn rig(load: Load) -> Rig {
     let programme = Programme { title: "Gala".into(), streams, ..Programme::default() };
     let pages = Some(Pages::new(programme, &["https://example.org".to_owned()]));
     let playback = Playback { known: true, http_flv: true, rtmp: true, origins: Origins::Any, pages };
-    rig.site.hub.playback.store(Arc::new(playback));
+    rig.state.hub.playback.store(Arc::new(playback));
     rig
 }
 
@@ -43,7 +43,7 @@ async fn pages_are_html_under_a_strict_policy_and_may_be_kept_for_a_minute() {
         let etag = reply.header("etag").to_owned();
         assert_eq!(rig.get_with(path, &[("If-None-Match", &etag)]).await.status, 304, "{path}");
     }
-    assert_eq!(rig.site.hub.totals.answers(Answered::Page), 4);
+    assert_eq!(rig.state.hub.totals.answers(Answered::Page), 4);
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_full_edge_answers_pages_and_they_count_no_viewer() {
     for path in ["/", "/live/hall-a/", "/embed/hall-a", "/programme.json", "/live/hall-a/state.json", "/-/page.js"] {
         assert_eq!(rig.get(path).await.status, 200, "{path}");
     }
-    assert_eq!(rig.site.hub.totals.answers(Answered::Refused), 1);
+    assert_eq!(rig.state.hub.totals.answers(Answered::Refused), 1);
     rig.stream.reloads.look(2_000);
     assert_eq!(rig.stream.reloads.within(2_000), 0);
 }

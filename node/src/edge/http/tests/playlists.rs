@@ -18,7 +18,7 @@ async fn a_playlist_says_what_it_is_and_how_long_it_is_news() {
         assert!(reply.body.starts_with(b"#EXTM3U"));
         assert_eq!(reply.header("connection"), "");
     }
-    assert_eq!(rig.site.hub.totals.answers(Answered::Playlist), 3);
+    assert_eq!(rig.state.hub.totals.answers(Answered::Playlist), 3);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn what_is_not_there_is_explained_and_never_cached() {
         assert!(text.ends_with('\n') && text.lines().count() == 1, "{path}: {text:?}");
     }
     assert_eq!(rig.connect().await.request("POST", "/live/hall-a/index.m3u8", &[]).await.status, 405);
-    rig.site.hub.playback.store(Arc::default());
+    rig.state.hub.playback.store(Arc::default());
     let reply = rig.get("/live/hall-b/index.m3u8").await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "before the ingest was heard");
 }
@@ -86,8 +86,8 @@ async fn a_full_edge_sends_newcomers_away_and_serves_those_it_has() {
     assert!(client.is_closed().await);
     rig.get_with("/live/hall-a/index.m3u8", &[("user-agent", "hls.js")]).await;
     rig.get_with("/live/hall-a/index.m3u8", &[("user-agent", "vlc")]).await;
-    assert_eq!(rig.site.hub.refused.count(rig.site.hub.clock.now_ms()), 2);
-    assert_eq!(rig.site.hub.totals.answers(Answered::Refused), 3);
+    assert_eq!(rig.state.hub.refused.count(rig.state.hub.clock.now_ms()), 2);
+    assert_eq!(rig.state.hub.totals.answers(Answered::Refused), 3);
     for path in ["/live/hall-a/media.m3u8", &name(8)] {
         assert_eq!(rig.get(path).await.status, 200, "{path}");
     }
@@ -114,7 +114,7 @@ async fn connections_end_sooner_where_there_are_more_viewers_than_wanted() {
     pass(Duration::from_millis(AGE_ABOVE_TARGET_MS * (100 + AGE_SPREAD_PERCENT) / 100)).await;
     assert_eq!(client.request("GET", "/live/hall-a/media.m3u8", &[]).await.header("connection"), "");
     for _ in 0..8 {
-        assert!(rig.site.hub.load.admit());
+        assert!(rig.state.hub.load.admit());
     }
     assert_eq!(client.request("GET", "/live/hall-a/media.m3u8", &[]).await.header("connection"), "close");
 }
@@ -125,10 +125,10 @@ async fn near_the_end_every_answer_closes_its_connection() {
     rig.show(live(1..=8));
     let mut client = rig.connect().await;
     client.request("GET", &name(8), &[]).await;
-    rig.site.hub.closing.store(true, Relaxed);
+    rig.state.hub.closing.store(true, Relaxed);
     assert_eq!(client.request("GET", &name(8), &[]).await.header("connection"), "close");
     assert!(client.is_closed().await);
-    until("nothing is being answered", || rig.site.hub.answering.load(Relaxed) == 0).await;
+    until("nothing is being answered", || rig.state.hub.answering.load(Relaxed) == 0).await;
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn only_listed_pages_may_play() {
     let rig = Rig::new().await;
     rig.show(live(1..=8));
     let origins = Origins::new(&["https://talks.example".into(), "http://localhost:3000/".into()]);
-    rig.site.hub.playback.store(Arc::new(Playback { known: true, http_flv: true, rtmp: true, origins, pages: None }));
+    rig.state.hub.playback.store(Arc::new(Playback { known: true, http_flv: true, rtmp: true, origins, pages: None }));
     for (origin, allowed) in [
         ("https://talks.example", "https://talks.example"),
         ("http://localhost:3000", "http://localhost:3000"),
@@ -240,7 +240,7 @@ async fn a_client_that_closes_its_side_after_asking_is_answered() {
     let mut client = rig.connect().await;
     client.socket.write_all(text.as_bytes()).await.unwrap();
     client.socket.shutdown().await.unwrap();
-    until("it is held", || rig.site.held.available_permits() < HELD_MAX).await;
+    until("it is held", || rig.state.held.available_permits() < HELD_MAX).await;
     rig.get("/live/hall-b/media.m3u8").await;
     rig.show(live(1..=8));
     assert_eq!(client.reply(false).await.status, 200);
@@ -285,7 +285,7 @@ async fn a_preflight_allows_the_headers_that_it_asks_for() {
         (Origins::new(&["https://talks.example".to_owned()]), "https://talks.example", true),
         (Origins::new(&["https://talks.example".to_owned()]), "https://evil.example", false),
     ] {
-        rig.site.hub.playback.store(Arc::new(Playback {
+        rig.state.hub.playback.store(Arc::new(Playback {
             known: true,
             http_flv: true,
             rtmp: true,

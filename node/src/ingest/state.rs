@@ -1,0 +1,216 @@
+//! What the parts of an ingest share: streams by name, keys, what edges are told of the event.
+
+use super::keys::{self, PublishKeys};
+use super::stream::Stream;
+use crate::net::clock::Clock;
+use crate::net::lobby::{Limits, PendingConnections};
+use crate::net::random;
+use crate::relay::source::{Origin, Source};
+use arc_swap::ArcSwap;
+use lectern_api::keys::{fingerprint, relay_token};
+use lectern_api::node_config::{IngestConfig, ProgrammeConfig, SessionConfig, TitledStream};
+use lectern_media::programme::{Look, Programme, Session, Titled};
+use lectern_media::relay::{EventInfo, IngestId};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Streams by name.
+pub type Streams = BTreeMap<String, Arc<Stream>>;
+
+/// What all parts of an ingest share.
+pub struct Ingest {
+    clock: Clock,
+    /// Its name towards edges: another one after every start.
+    pub(super) id: IngestId,
+    config: ArcSwap<IngestConfig>,
+    streams: ArcSwap<Streams>,
+    stream_changes: watch::Sender<()>,
+    keys: ArcSwap<PublishKeys>,
+    seed: Vec<u8>,
+    event_info: watch::Sender<Arc<EventInfo>>,
+    /// Publishers that were turned away, by reason.
+    pub(super) refused: Mutex<BTreeMap<&'static str, u64>>,
+    pending: Arc<PendingConnections>,
+    stop: CancellationToken,
+    /// Ends what runs until the very end: drivers of streams.
+    pub(super) end: CancellationToken,
+    /// Everything that runs until the end.
+    pub(super) tasks: TaskTracker,
+}
+
+impl Ingest {
+    pub(super) fn new(config: IngestConfig, seed: Vec<u8>, stop: CancellationToken) -> Arc<Self> {
+        let clock = Clock::start();
+        let (event_info, _) = watch::channel(Arc::default());
+        let (stream_changes, _) = watch::channel(());
+        let ingest = Arc::new(Self {
+            clock,
+            id: random::number(),
+            config: ArcSwap::from_pointee(config),
+            streams: ArcSwap::default(),
+            stream_changes,
+            keys: ArcSwap::default(),
+            seed,
+            event_info,
+            refused: Mutex::default(),
+            pending: PendingConnections::new(Limits::PUBLIC),
+            stop,
+            end: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        ingest.apply(&ingest.config.load_full());
+        ingest
+    }
+
+    /// The clock of this process.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<IngestConfig> {
+        self.config.load_full()
+    }
+
+    /// The streams of the event.
+    pub fn streams(&self) -> Arc<Streams> {
+        self.streams.load_full()
+    }
+
+    /// A stream by name.
+    pub fn stream(&self, name: &str) -> Option<Arc<Stream>> {
+        self.streams.load().get(name).cloned()
+    }
+
+    /// Tells of streams that came and went.
+    pub fn stream_changes(&self) -> watch::Receiver<()> {
+        self.stream_changes.subscribe()
+    }
+
+    /// The accepted keys.
+    pub fn keys(&self) -> Arc<PublishKeys> {
+        self.keys.load_full()
+    }
+
+    /// It was told to end.
+    pub fn stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Counts a refused publisher.
+    pub fn count_refused(&self, reason: &'static str) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+
+    /// Connections that have not published yet.
+    pub(super) fn pending(&self) -> &Arc<PendingConnections> {
+        &self.pending
+    }
+
+    /// Puts a configuration in force: streams that are in both stay as they are.
+    pub(super) fn apply(&self, config: &Arc<IngestConfig>) {
+        let before = self.streams();
+        let mut streams = Streams::new();
+        for wanted in &config.streams {
+            let stream = before.get(&wanted.name).cloned().unwrap_or_else(|| {
+                let stream = Stream::new(&wanted.name, self.id, config, self.clock);
+                self.tasks.spawn(stream.clone().drive(self.end.clone()));
+                stream
+            });
+            stream.configure(config);
+            streams.insert(wanted.name.clone(), stream);
+        }
+        let removed: Vec<_> = before.iter().filter(|(name, _)| !streams.contains_key(*name)).collect();
+        for (_, stream) in removed {
+            stream.remove();
+        }
+        let names = streams.keys().cloned().collect();
+        self.streams.store(Arc::new(streams));
+        self.config.store(config.clone());
+        self.load_keys();
+        self.tell_event(|info| {
+            info.streams = names;
+            info.http_flv = config.playback.http_flv;
+            info.rtmp = config.playback.rtmp;
+            info.allowed_origins.clone_from(&config.playback.allowed_origins);
+            info.programme = config.programme.as_ref().map(programme);
+        });
+        self.stream_changes.send_replace(());
+    }
+
+    /// Reads the keys again.
+    pub(super) fn load_keys(&self) {
+        let config = self.config.load();
+        let names = config.streams.iter().map(|s| s.name.as_str());
+        let keys = match &config.publish_keys_dir {
+            Some(folder) => PublishKeys::from_files(keys::read_folder(Path::new(folder)), names),
+            None => PublishKeys::generated(&self.seed, config.key_salt.as_deref(), names),
+        };
+        if **self.keys.load() != keys {
+            tracing::info!(streams = keys.counts().len(), problems = ?keys.problems(), "publish keys loaded");
+            self.keys.store(Arc::new(keys));
+        }
+    }
+
+    fn tell_event(&self, change: impl FnOnce(&mut EventInfo)) {
+        self.event_info.send_if_modified(|info| {
+            let mut next = info.as_ref().clone();
+            change(&mut next);
+            let other = **info != next;
+            *info = Arc::new(next);
+            other
+        });
+    }
+
+    pub(super) fn seed_fingerprint(&self) -> String {
+        fingerprint(&self.seed)
+    }
+}
+
+/// What pages show, as the relay carries it.
+fn programme(config: &ProgrammeConfig) -> Programme {
+    let titled = |stream: &TitledStream| Titled { name: stream.name.clone(), title: stream.title.clone() };
+    let session = |session: &SessionConfig| Session {
+        title: session.title.clone(),
+        start: session.start.clone(),
+        end: session.end.clone(),
+        streams: session.streams.clone(),
+    };
+    Programme {
+        title: config.title.clone(),
+        streams: config.streams.iter().map(titled).collect(),
+        sessions: config.sessions.iter().map(session).collect(),
+        look: Look { logo: config.logo.clone(), accent_color: config.accent_color.clone() },
+    }
+}
+
+impl Origin for Ingest {
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn token(&self) -> String {
+        relay_token(&self.seed)
+    }
+
+    fn info(&self) -> watch::Receiver<Arc<EventInfo>> {
+        self.event_info.subscribe()
+    }
+
+    fn sources(&self) -> BTreeMap<String, Arc<dyn Source>> {
+        self.streams.load().iter().map(|(name, stream)| (name.clone(), Arc::clone(stream) as Arc<dyn Source>)).collect()
+    }
+
+    fn source_changes(&self) -> watch::Receiver<()> {
+        self.stream_changes()
+    }
+
+    fn set_siblings(&self, siblings: Vec<SocketAddr>) {
+        self.tell_event(|info| info.siblings = siblings);
+    }
+}
