@@ -3,6 +3,10 @@
 //! What the compiler and clippy can check is theirs (`[workspace.lints]`, clippy.toml); here is the rest.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read the tree must fail")]
 
+#[path = "tidy/imports.rs"]
+mod imports;
+
+use imports::Imports;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +31,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tests/crowd", &["lectern-media"]),
     ("tests/golden", &[]),
     ("tests/kube", &["e2e", "lectern-api", "lectern-golden"]),
+];
+
+/// The parts of a node, each with what it may name besides itself. The longest name that fits a file is its part; what a
+/// part may name includes all below that. The root only wires, and is free.
+const NODE_ARROWS: &[(&str, &[&str])] = &[
+    ("net", &[]),
+    ("args", &[]),
+    ("config", &["args", "ingest::forward::policy"]),
+    ("admin", &["net"]),
+    ("relay", &["net"]),
+    ("ingest", &["admin", "config", "net", "relay"]),
+    ("edge::counting", &["net"]),
+    ("edge::stream", &["edge::counting", "net"]),
+    ("edge::door", &["edge::counting", "edge::stream", "net"]),
+    ("edge::viewers", &["edge::counting", "edge::door", "edge::stream", "net"]),
+    ("edge::http", &["edge::counting", "edge::door", "edge::stream", "edge::viewers", "net"]),
+    ("edge", &["admin", "config", "net"]),
+    ("calibrate", &["args", "config", "net"]),
 ];
 
 /// Files whose code may wait for a time: the one place where tests look again, and a load generator that behaves like a
@@ -302,6 +324,40 @@ fn crates_use_one_another_only_along_the_arrows() {
         wrong.extend(ours.filter(|d| !allowed.contains(&d.as_str())).map(|d| format!("{folder} → {d}")));
     }
     report("imports against the arrows of ARCHITECTURE.md", &wrong);
+}
+
+/// The files of a crate and what they name of each other.
+fn imports(sources: &[Source], folder: &str) -> Imports {
+    let below = format!("{folder}/src/");
+    let files = sources.iter().filter_map(|s| Some((s.name.strip_prefix(&below)?, s.code.as_str())));
+    let imports = Imports::read(files);
+    assert!(imports.arrows().count() > 20, "{folder}: hardly any imports were found; has their form changed?");
+    imports
+}
+
+#[test]
+fn the_parts_of_a_node_name_only_what_is_below_them() {
+    let inside = |module: &str, part: &str| module == part || module.starts_with(&format!("{part}::"));
+    let imports = imports(&sources(), "node");
+    let mut wrong = Vec::new();
+    for (from, to) in imports.arrows().filter(|(from, _)| !from.is_empty()) {
+        let part = NODE_ARROWS.iter().filter(|(part, _)| inside(from, part)).max_by_key(|(part, _)| part.len());
+        let Some((part, allowed)) = part else {
+            wrong.push(format!("{from} belongs to no part in NODE_ARROWS"));
+            continue;
+        };
+        if !inside(to, part) && !allowed.iter().any(|other| inside(to, other)) {
+            wrong.push(format!("{from} → {to}: {part} may name only {allowed:?}"));
+        }
+    }
+    report("arrows inside node", &wrong);
+}
+
+#[test]
+fn imports_of_different_folders_run_in_no_circle() {
+    let sources = sources();
+    let circles = ["node", "operator", "media"].map(|folder| imports(&sources, folder).circles());
+    report("files of different folders that import each other", &circles.concat());
 }
 
 #[test]
