@@ -1,8 +1,15 @@
-//! What documents refer to is there: links, headings and paths.
+//! What documents and comments refer to is there: links, paths, and no document that only its authors have.
 
 use super::{report, root};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// Words that lean on a document outside of the repository. A reader cannot open it: cite an ADR, a section of a public
+/// specification, or give the reason.
+const GHOSTS: &[&str] = &["design section", "the design", "first designed", "design note"];
+
+/// Where comments still cite such a document. Nothing is added here; the list is to become empty.
+const STILL_CITING: &[&str] = &["node/src/"];
 
 /// Files that people read, by their extension; files without one are scripts.
 const READ: &[&str] =
@@ -36,6 +43,30 @@ fn documents() -> Vec<(String, String)> {
     let name = |path: &Path| path.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
     // What is no text (a binary without extension) has nothing to read.
     paths.iter().filter_map(|path| Some((name(path), std::fs::read_to_string(path).ok()?))).collect()
+}
+
+/// Lower-case words with single spaces; comment signs at the beginning of lines are left out, so that a phrase is found
+/// where a comment wraps.
+fn running_text(text: &str) -> String {
+    let bare = |line: &str| line.trim_start().trim_start_matches(['/', '!', '#', '*', '>', '-']).to_lowercase();
+    text.lines().map(bare).collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn nothing_cites_a_document_that_is_not_here() {
+    let mut found = Vec::new();
+    let is_checked =
+        |name: &str| name != "tests/tidy/documents.rs" && !STILL_CITING.iter().any(|folder| name.starts_with(folder));
+    for (name, text) in documents().iter().filter(|(name, _)| is_checked(name)) {
+        let text = running_text(text);
+        found.extend(GHOSTS.iter().filter(|ghost| text.contains(**ghost)).map(|ghost| format!("{name}: {ghost}")));
+    }
+    report("cite an ADR or a public specification, or give the reason", &found);
+}
+
+#[test]
+fn a_phrase_is_found_where_a_comment_wraps() {
+    assert_eq!(running_text("    /// As the Design\n    /// section 4 has it.\n"), "as the design section 4 has it.");
 }
 
 /// The anchors of a Markdown file: its headings in lower case, without punctuation, with hyphens for spaces.
