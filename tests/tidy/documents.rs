@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 /// specification, or give the reason.
 const GHOSTS: &[&str] = &["design section", "the design", "first designed", "design note"];
 
-/// Where comments still cite such a document. Nothing is added here; the list is to become empty.
-const STILL_CITING: &[&str] = &["node/src/"];
-
 /// Files that people read, by their extension; files without one are scripts.
 const READ: &[&str] =
     &["rs", "md", "toml", "yaml", "yml", "tpl", "txt", "py", "mjs", "js", "ts", "html", "css", "sh", ""];
@@ -55,9 +52,7 @@ fn running_text(text: &str) -> String {
 #[test]
 fn nothing_cites_a_document_that_is_not_here() {
     let mut found = Vec::new();
-    let is_checked =
-        |name: &str| name != "tests/tidy/documents.rs" && !STILL_CITING.iter().any(|folder| name.starts_with(folder));
-    for (name, text) in documents().iter().filter(|(name, _)| is_checked(name)) {
+    for (name, text) in documents().iter().filter(|(name, _)| name != "tests/tidy/documents.rs") {
         let text = running_text(text);
         found.extend(GHOSTS.iter().filter(|ghost| text.contains(**ghost)).map(|ghost| format!("{name}: {ghost}")));
     }

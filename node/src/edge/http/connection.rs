@@ -12,13 +12,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// From the first byte of a request head to its last (design section 9): longer is a slow loris.
+/// From the first byte of a request head to its last: longer is a slow loris.
 pub const HEAD_MS_MAX: u64 = 10_000;
-/// A kept-alive connection without a request (design section 9): longer than the reload of any playlist.
+/// A kept-alive connection without a request: longer than the reload of any playlist.
 pub const IDLE_MS_MAX: u64 = 75_000;
-/// A peer that takes no byte of an answer (design section 9).
+/// A peer that takes no byte of an answer.
 pub const WRITE_STALL_MS_MAX: u64 = 10_000;
-/// Age at which a playlist answer ends the connection, so that new edges get their share (design section 4, "HTTP").
+/// Age at which a playlist answer ends the connection, so that new edges get their share.
 pub const AGE_MS: u64 = 60_000;
 /// The same while this edge has more than the autoscaler aims at.
 pub const AGE_ABOVE_TARGET_MS: u64 = 10_000;

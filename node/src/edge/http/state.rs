@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Requests that are held at one moment on one node (design section 4, point 10).
+/// Requests that are held at one moment on one node.
 pub const HELD_MAX: usize = 4_096;
 
 /// See the module.
