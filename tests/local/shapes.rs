@@ -46,10 +46,26 @@ const ROWS: &[Row] = &[
     // The first time is anything, and wraps.
     Row { name: "wrapping", shape: |reel| stamps(reel, |t_ms| t_ms.wrapping_sub(5_000)), ..PLAIN },
     Row { name: "late-start", shape: |reel| stamps(reel, |t_ms| t_ms + 1_000_000), ..PLAIN },
-    // NAL units of no length, between others.
     Row {
         name: "no-metadata",
         shape: |reel| reel.each(|tag| if tag.kind == 18 { vec![] } else { vec![tag] }),
+        ..PLAIN
+    },
+    // Sound is sent 0.4 s before the picture of the same time.
+    Row {
+        name: "sound-ahead",
+        shape: |reel| {
+            reel.each(|tag| {
+                let early_ms = if tag.kind == 8 { 400 } else { 0 };
+                vec![Tag { at_ms: tag.at_ms.saturating_sub(early_ms), ..tag }]
+            })
+        },
+        ..PLAIN
+    },
+    // A slide each two seconds, with sound.
+    Row {
+        name: "slides",
+        shape: |reel| reel.each(|tag| if tag.picture() == Some(false) { vec![] } else { vec![tag] }),
         ..PLAIN
     },
 ];
