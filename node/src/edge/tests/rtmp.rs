@@ -77,19 +77,19 @@ async fn a_player_gets_the_stream_from_the_newest_key_frame_and_goes_on() {
     let (mut studio, a) = live_edge().await;
     let stream = a.edge.hub.stream("hall-a").unwrap();
     let mut mirror = crate::edge::stream::ring::RingCopy::new(Arc::clone(&stream.ring));
-    // Without metadata the ingest waits a second for another track: the epoch begins with the second key frame.
+    // Without metadata the ingest waits a second for another track, and then begins with the first key frame.
     until("the last picture has arrived", || {
         mirror.refresh();
-        mirror.items.back().is_some_and(|item| item.t_ms == 10_900)
+        mirror.items.back().is_some_and(|item| item.t_ms == 12_900)
     })
     .await;
     let mut player = Client::play(&a, "hall-a").await;
     let seen = player.media(11).await;
-    assert_eq!(seen[0], (Track::Video, 10_000), "the sequence header");
-    assert_eq!(seen[1], (Track::Video, 10_000), "the key frame");
-    assert_eq!(seen[10], (Track::Video, 10_900));
+    assert_eq!(seen[0], (Track::Video, 12_000), "the sequence header");
+    assert_eq!(seen[1], (Track::Video, 12_000), "the key frame");
+    assert_eq!(seen[10], (Track::Video, 12_900));
     studio.publish(1).await;
-    assert_eq!(player.media(1).await, [(Track::Video, 11_000)]);
+    assert_eq!(player.media(1).await, [(Track::Video, 13_000)]);
     assert_eq!(a.status().await.edge.unwrap().streams["hall-a"].rtmp, 1);
     drop(player);
     until("it is gone", || stream.rtmp_viewers.load(Relaxed) == 0).await;
