@@ -106,9 +106,10 @@ async fn run(options: &MetricsApiOptions) -> Result<()> {
         scopes.push(scope);
     }
     tasks.spawn(rounds::run(scopes, outcome));
-    tracing::info!(https = %options.listen_https, admin = %options.service.listen_admin, pod = options.service.pod_name, "started");
 
+    // Before the line that says so: a signal that comes right behind it must find its listener.
     let told = Stop::listen()?;
+    tracing::info!(https = %options.listen_https, admin = %options.service.listen_admin, pod = options.service.pod_name, "started");
     let run = async {
         ready(outcome_now, front_proxy_now, serving_now, &not_ready).await;
         std::future::pending::<()>().await;
