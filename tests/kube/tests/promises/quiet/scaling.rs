@@ -78,7 +78,7 @@ fn the_hpa_reads_live_viewers() {
     assert!(counts.iter().all(|count| right(*count)), "{counts:?}");
     eprintln!("{}{}", at.kubectl(&["get", "hpa"]).unwrap(), at.kubectl(&["get", "le"]).unwrap());
     let message = event.wait_for_reason("AutoscalingActive", "True", "Following");
-    assert!(message.contains("to 6 edges"), "{message}");
+    assert!(message.contains("and 6 edges"), "{message}");
     let report = crowd.finish();
     report.must_hold();
     figure("crowd, one edge to four", report.summary());

@@ -93,7 +93,7 @@ fn the_examples_are_accepted_and_every_field_is_explained() {
     for field in ["min", "max", "viewersPerEdge", "targetUtilizationPercent", "drain", "expose"] {
         assert!(explained.contains(field), "{explained}");
     }
-    assert!(explained.contains("newcomers"), "in sentences: {explained}");
+    assert!(explained.contains("refuses"), "in sentences: {explained}");
     let all = at.kubectl(&["explain", "liveevents.lectern.dev.spec", "--recursive"]).unwrap();
     assert!(!all.contains("<no description>") && all.contains("publishKeysSecretRef"), "{all}");
 }
