@@ -124,7 +124,7 @@ fn metrics_gone_means_hold_not_shrink() {
     let back = Afterwards(|| scale_metrics(&turn, "2"));
     scale_metrics(&turn, "0");
     let message = event.wait_for_reason("AutoscalingActive", "False", "NoMetrics");
-    assert!(message.contains("holds"), "it says what happens: {message}");
+    assert!(message.contains("does not change"), "it says what happens: {message}");
     let staying = || event.pods("edge").iter().filter(|pod| !pod.ending).count();
     let held = |what: &str, least: usize| {
         let began = Instant::now();
