@@ -174,7 +174,7 @@ async fn a_killed_ingest_is_a_hiccup_and_a_killed_edge_is_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the page got in before the event was full: the test has to wait until the crowd is counted"]
+#[ignore = "fails: the page plays and never shows that the event is full, for a reason not understood yet"]
 async fn a_full_event_lets_people_in_later() {
     let spec = "  edges: {min: 1, max: 1, viewersPerEdge: 3, drain: 5s}\n  hls: {segment: 1s}\n";
     let local = Local::start(&[A], spec).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_full_event_lets_people_in_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "one run in two the other hall is not heard within 10 s: not understood yet"]
+#[ignore = "some runs fail: the other hall is not heard within 10 s, for a reason not understood yet"]
 async fn two_halls_at_once_one_voice() {
     let local = Local::start(&[A, B], SPEC).await.unwrap();
     let _publishers =

@@ -78,16 +78,7 @@ impl Browser {
         let mut command = Command::new("node");
         command.arg(script).arg(url).arg(seconds.to_string());
         let mut process = Running::start_piped(name, folder, &mut command)?;
-        let out = process.child().stdout.take().context("no output")?;
-        let samples = Arc::new(Mutex::new(Vec::new()));
-        let mine = samples.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if let Ok(sample) = serde_json::from_str(&line) {
-                    mine.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
-                }
-            }
-        });
+        let samples = follow_samples(&mut process)?;
         Ok(Self { samples, process })
     }
 
@@ -125,4 +116,25 @@ impl Browser {
         self.process.wait(15).await?;
         Ok(self.now())
     }
+}
+
+/// The samples that a script in `tests/browser` writes, a JSON document a line, as they come.
+///
+/// # Errors
+/// When the output of `process` is not piped.
+pub(crate) fn follow_samples<T>(process: &mut Running) -> Result<Arc<Mutex<Vec<T>>>>
+where
+    T: serde::de::DeserializeOwned + Send + 'static,
+{
+    let out = process.child().stdout.take().context("no output")?;
+    let samples = Arc::new(Mutex::new(Vec::new()));
+    let mine = samples.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if let Ok(sample) = serde_json::from_str(&line) {
+                mine.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+            }
+        }
+    });
+    Ok(samples)
 }

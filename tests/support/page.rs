@@ -1,10 +1,11 @@
 //! The pages of edges in headless Chromium, by `tests/browser/page.mjs`.
 
+use crate::browser::follow_samples;
 use crate::process::Running;
 use crate::wait::wait_for;
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,16 +85,7 @@ impl Pages {
         let mut command = Command::new("node");
         command.arg(script).arg(seconds.to_string()).arg(options).args(urls);
         let mut process = Running::start_piped("pages", folder, &mut command)?;
-        let out = process.child().stdout.take().context("no output")?;
-        let samples = Arc::new(Mutex::new(Vec::new()));
-        let mine = samples.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if let Ok(sample) = serde_json::from_str(&line) {
-                    mine.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
-                }
-            }
-        });
+        let samples = follow_samples(&mut process)?;
         Ok(Self { samples, process })
     }
 

@@ -73,7 +73,7 @@ pub fn find(
     }
 }
 
-/// The one HLS URL that a full edge refuses: behind it is a newcomer, behind the others somebody who watches.
+/// The one HLS URL that a full edge refuses: a new viewer asks for it, viewers who already watch ask for the others.
 fn index(
     state: &HttpState,
     connection: &Connection,
