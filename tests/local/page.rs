@@ -96,8 +96,7 @@ async fn every_edge_serves_the_same_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a machine with a core to spare for the browser: cargo test --test page -- --ignored --test-threads 1"]
-async fn whoever_comes_early_sees_it_start_by_itself_and_the_next_session_follows() {
+async fn an_early_viewer_sees_it_start_by_itself_and_the_next_session_follows() {
     let at = |ms: u64| http_time(unix_ms() + ms);
     let window = format!(
         "  schedule:\n    - {{name: gala, title: Evening, min: 2, start: \"{}\", end: \"{}\"}}\n",
@@ -146,7 +145,6 @@ fn http_time(ms: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a machine with a core to spare for the browser: cargo test --test page -- --ignored --test-threads 1"]
 async fn a_killed_ingest_is_a_hiccup_and_a_killed_edge_is_nothing() {
     let local = Local::start(&[A], SPEC).await.unwrap();
     let _publisher = persistent("publisher", local.folder.path(), Clip::Plain, &local.publish_url(A)).unwrap();
@@ -174,7 +172,6 @@ async fn a_killed_ingest_is_a_hiccup_and_a_killed_edge_is_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails: the page plays and never shows that the event is full, for a reason not understood yet"]
 async fn a_full_event_lets_people_in_later() {
     let spec = "  edges: {min: 1, max: 1, viewersPerEdge: 3, drain: 5s}\n  hls: {segment: 1s}\n";
     let local = Local::start(&[A], spec).await.unwrap();
@@ -182,9 +179,9 @@ async fn a_full_event_lets_people_in_later() {
     local.wait_live(A, 4).await.unwrap();
     let list = local.page(A);
     let crowd = Crowd::start("crowd", local.folder.path(), &[&list, "--hls", "3", "--duration", "120s"]).unwrap();
-    wait_for("the edge is full", PATIENCE_S, || async { (http::get(&list).await.ok()?.status == 503).then_some(()) })
-        .await
-        .unwrap();
+    // The crowd says so itself: a request of the list from here would be a newcomer and take a place for a second.
+    let seated = || async { crowd.progress().contains("Hls 3 watching").then_some(()) };
+    wait_for("the crowd has taken every place", PATIENCE_S, seated).await.unwrap();
     let pages = Pages::open(local.folder.path(), &[format!("{}/live/{A}/", local.entry())], 180, "{}").unwrap();
     let full = pages.wait(0, "the page says that it is full", PATIENCE_S, |page| state(page) == "full").await.unwrap();
     assert!(full.players[0].text.contains("Every place is taken"), "{full:#?}");
@@ -194,7 +191,6 @@ async fn a_full_event_lets_people_in_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "some runs fail: the other hall is not heard within 10 s, for a reason not understood yet"]
 async fn two_halls_at_once_one_voice() {
     let local = Local::start(&[A, B], SPEC).await.unwrap();
     let _publishers =
@@ -209,7 +205,7 @@ async fn two_halls_at_once_one_voice() {
     let page = pages.wait(0, "both halls play", PATIENCE_S, both).await.unwrap();
     assert_eq!(voices(&page), [true, false], "{page:#?}");
     pages.press("2", 0).unwrap();
-    pages.wait(0, "the other hall is heard", 10, |page| voices(page) == [false, true]).await.unwrap();
+    pages.wait(0, "the other hall is heard", PATIENCE_S, |page| voices(page) == [false, true]).await.unwrap();
     blameless(&pages.close().await.unwrap()[0], &local.entry());
 }
 
