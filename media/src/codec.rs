@@ -80,6 +80,15 @@ impl Config {
         }
     }
 
+    /// Frames a second that it declares, in thousandths; `None` of sound.
+    #[must_use]
+    pub fn frame_rate_milli(&self) -> Option<u32> {
+        match self {
+            Self::Avc(config) => config.info.frame_rate_milli,
+            Self::Aac(_) => None,
+        }
+    }
+
     /// Width and height in pixels after cropping; `None` of sound.
     #[must_use]
     pub fn resolution(&self) -> Option<(u32, u32)> {

@@ -3,7 +3,7 @@
 //!
 //! One file each: when to cut ([`cut`]), how much is listed ([`window`]), what a list is made of ([`Listing`]), its text
 //! ([`media_playlist`], [`multivariant_playlist`]), and the attributes of the stream as a whole ([`variant()`]). The text
-//! is part of profile 1 and frozen with it: golden files beside the tests.
+//! is frozen by the list profile that the ledger says: golden files beside the tests.
 
 pub mod cut;
 mod listing;

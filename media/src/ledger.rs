@@ -5,10 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 mod decide;
+mod lists;
 mod name;
 
 pub use crate::hash::{Digest, Hash};
 pub use crate::segment::Profile;
+pub use lists::ListProfile;
 pub use name::{Part, SegmentName};
 
 /// Media sequence number of a segment. Below 2³¹ for years.
@@ -69,10 +71,13 @@ pub struct Presentation {
     pub target_s: u32,
     /// The attributes of the variant in `index.m3u8`; known with the first closed segment.
     pub variant: Variant,
+    /// The text of the playlists.
+    #[serde(default, skip_serializing_if = "ListProfile::is_one")]
+    pub list_profile: ListProfile,
 }
 
 /// The attributes of the variant in `index.m3u8` (RFC 8216, 4.3.4.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Variant {
     /// BANDWIDTH in bits per second.
@@ -82,6 +87,12 @@ pub struct Variant {
     /// RESOLUTION as width and height, if there is video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<(u32, u32)>,
+    /// AVERAGE-BANDWIDTH in bits per second, from list profile 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<u64>,
+    /// FRAME-RATE in thousandths of a frame per second, where it is known; from list profile 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_rate_milli: Option<u32>,
 }
 
 /// Where a presentation is in its life. Marks move it on, never a clock of an edge.
@@ -139,6 +150,12 @@ impl Ledger {
     pub fn listed(&self) -> &[Entry] {
         let from = self.entries.partition_point(|e| e.msn < self.first);
         self.entries.get(from..).unwrap_or_default()
+    }
+
+    /// The text of its playlists.
+    #[must_use]
+    pub fn list_profile(&self) -> ListProfile {
+        self.presentation.as_ref().map_or(ListProfile::ONE, |p| p.list_profile)
     }
 
     /// The profile of an epoch, if there is an entry of it.

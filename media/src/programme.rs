@@ -169,7 +169,7 @@ fn line(document: &impl Serialize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Entry, Hash, Presentation, Profile, Variant};
+    use crate::ledger::{Entry, Hash, ListProfile, Presentation, Profile, Variant};
 
     fn programme() -> Programme {
         let titled = |name: &str, title: &str| Titled { name: name.into(), title: title.into() };
@@ -204,7 +204,8 @@ mod tests {
             presentation: Some(Presentation {
                 first_epoch: 1_796_086_800_007,
                 target_s: 2,
-                variant: Variant { bandwidth: 1, codecs: String::new(), resolution: None },
+                variant: Variant { bandwidth: 1, ..Variant::default() },
+                list_profile: ListProfile::ONE,
             }),
             life,
             first: 1,

@@ -5,7 +5,7 @@
 //! publishes the stream's name, waits for the edge's [`Greeting`], answers with an [`Announcement`] and then sends
 //! epochs, marks and media in order. Heartbeats go both ways.
 
-use crate::ledger::{EpochId, Ledger, Life, Msn, Profile};
+use crate::ledger::{EpochId, Ledger, Life, ListProfile, Msn, Profile};
 use crate::programme::Programme;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,9 @@ pub struct Greeting {
     pub held: Vec<Msn>,
     /// Profiles it speaks.
     pub profiles: Vec<Profile>,
+    /// The best text of playlists that it writes; it writes all before it, too.
+    #[serde(skip_serializing_if = "ListProfile::is_one")]
+    pub list_profile: ListProfile,
     /// The ingest it has a live link to for this stream, with that ingest's open epoch.
     pub live_link: Option<LiveLink>,
 }

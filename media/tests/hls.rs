@@ -6,7 +6,7 @@ mod check;
 
 use bytes::Bytes;
 use lectern_media::hls::{self, Kind, Listing};
-use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Profile, Variant};
+use lectern_media::ledger::{Entry, Hash, Ledger, Life, ListProfile, Presentation, Profile, Variant};
 use proptest::prelude::*;
 
 /// 2026-12-01T01:00:00.123Z.
@@ -17,7 +17,14 @@ fn presentation(first_epoch: u64) -> Presentation {
     Presentation {
         first_epoch,
         target_s: 2,
-        variant: Variant { bandwidth: 4_500_000, codecs, resolution: Some((1280, 720)) },
+        variant: Variant {
+            bandwidth: 4_500_000,
+            codecs,
+            resolution: Some((1280, 720)),
+            average: Some(3_010_000),
+            frame_rate_milli: Some(29_970),
+        },
+        list_profile: ListProfile::ONE,
     }
 }
 
@@ -59,7 +66,7 @@ fn golden(name: &str, text: &[u8]) {
 }
 
 #[test]
-fn playlists_are_those_of_profile_1() {
+fn playlists_are_those_of_list_profile_1() {
     const LATER: u64 = EPOCH + 600_000;
     let two_epochs = || ledger(&[EPOCH, EPOCH, EPOCH, LATER, LATER, LATER]);
     let from = |index: usize| {
@@ -91,6 +98,24 @@ fn playlists_are_those_of_profile_1() {
         golden(name, &media_playlist(&ledger).unwrap());
     }
     golden("index", &multivariant_playlist(&two_epochs()).unwrap());
+}
+
+#[test]
+fn playlists_are_those_of_list_profile_2() {
+    let second = |epochs: &[u64]| {
+        let mut ledger = ledger(epochs);
+        ledger.presentation.as_mut().unwrap().list_profile = ListProfile::TWO;
+        ledger
+    };
+    let mut gap = second(&[EPOCH, EPOCH, EPOCH]);
+    gap.entries[1].gap = true;
+    golden("2-gap", &media_playlist(&gap).unwrap());
+    golden("2-index", &multivariant_playlist(&gap).unwrap());
+    let mut unknown = second(&[EPOCH]);
+    unknown.presentation.as_mut().unwrap().variant.frame_rate_milli = None;
+    golden("2-index-no-rate", &multivariant_playlist(&unknown).unwrap());
+    let two_epochs = [EPOCH, EPOCH, EPOCH + 60_000];
+    assert_eq!(media_playlist(&second(&two_epochs)), media_playlist(&ledger(&two_epochs)), "only gaps differ");
 }
 
 #[test]

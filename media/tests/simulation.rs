@@ -14,6 +14,8 @@ mod links;
 mod orderings;
 #[path = "sim/random.rs"]
 mod random;
+#[path = "sim/releases.rs"]
+mod releases;
 #[path = "sim/standstill.rs"]
 mod standstill;
 #[path = "sim/storm.rs"]

@@ -7,7 +7,7 @@ mod input;
 
 use input::Input;
 use lectern_media::hls::{Listing, media_playlist, multivariant_playlist};
-use lectern_media::ledger::{Entry, Hash, Ledger, Life, Presentation, Profile, Variant};
+use lectern_media::ledger::{Entry, Hash, Ledger, Life, ListProfile, Presentation, Profile, Variant};
 
 /// Programme times stay below the year 3000.
 const EPOCH_MS_MAX: u64 = 32_503_680_000_000;
@@ -21,10 +21,14 @@ pub fn round_trip(data: &[u8]) {
     let mut msn = input.number(5);
     let mut epoch = input.number(6) % EPOCH_MS_MAX;
     let skip = input.number(1);
-    let opens_presentation = input.number(1) & 1 == 1;
+    let bits = input.number(1);
+    let opens_presentation = bits & 1 == 1;
+    let list_profile = if bits & 2 == 2 { ListProfile::TWO } else { ListProfile::ONE };
     let codecs = String::from_utf8_lossy(input.bytes(12)).into_owned();
     let resolution = Some((input.number(2) as u32, input.number(2) as u32)).filter(|(width, _)| *width > 0);
-    let variant = Variant { bandwidth: input.number(5), codecs, resolution };
+    let bandwidth = input.number(5);
+    let (average, frame_rate_milli) = (Some(bandwidth / 2), Some(bandwidth as u32));
+    let variant = Variant { bandwidth, codecs, resolution, average, frame_rate_milli };
     let first_epoch = if opens_presentation { epoch } else { 0 };
     let (mut dseq, mut t_ms, first) = (input.number(4) + 1, 0, msn + skip % 32);
     let mut entries: Vec<Entry> = Vec::new();
@@ -43,7 +47,7 @@ pub fn round_trip(data: &[u8]) {
         msn += 1;
         t_ms += duration_us / 1000;
     }
-    let presentation = Some(Presentation { first_epoch, target_s, variant });
+    let presentation = Some(Presentation { first_epoch, target_s, variant, list_profile });
     agrees(&Ledger { presentation, life, first, entries, longest_us: 0, remembered: None });
 }
 
@@ -59,7 +63,9 @@ pub fn agrees(ledger: &Ledger) {
     let presentation = alive.expect("playlists come of a ledger with a list");
     let (rest, playlist) = m3u8_rs::parse_media_playlist(&media).expect("the media playlist parses");
     assert!(rest.is_empty());
-    assert_eq!(playlist.version, Some(3));
+    let second = presentation.list_profile == ListProfile::TWO;
+    let gaps = second && listed.iter().any(|entry| entry.gap);
+    assert_eq!(playlist.version, Some(if gaps { 8 } else { 3 }));
     assert_eq!(playlist.target_duration, u64::from(presentation.target_s));
     assert_eq!(playlist.media_sequence, listed[0].msn);
     assert_eq!(playlist.end_list, ledger.life == Life::Ended);
@@ -82,5 +88,8 @@ pub fn agrees(ledger: &Ledger) {
     assert_eq!((variant.uri.as_str(), variant.bandwidth), ("media.m3u8", presentation.variant.bandwidth));
     let resolution = variant.resolution.map(|size| (size.width as u32, size.height as u32));
     assert_eq!(resolution, presentation.variant.resolution);
+    assert_eq!(variant.average_bandwidth, presentation.variant.average.filter(|_| second));
+    let milli = variant.frame_rate.map(|rate| (rate * 1_000.0).round() as u32);
+    assert_eq!(milli, presentation.variant.frame_rate_milli.filter(|_| second));
     assert!(index.unknown_tags.is_empty());
 }

@@ -2,15 +2,17 @@
 
 use super::listing::{Kind, Listing};
 use super::time::Utc;
-use crate::ledger::{Entry, Presentation, Variant};
+use crate::ledger::{Entry, ListProfile, Presentation};
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
 /// The name by which `index.m3u8` refers to the media playlist in the same folder.
 pub const MEDIA_PLAYLIST_NAME: &str = "media.m3u8";
 
-/// Fractional EXTINF needs 3 (RFC 8216, section 7); nothing we write needs more.
+/// Fractional EXTINF needs 3 (RFC 8216, section 7); nothing but gaps needs more.
 const VERSION: u32 = 3;
+/// EXT-X-GAP needs 8 (draft-pantos-hls-rfc8216bis, section 8). Lists of profile 1 do not say so.
+const GAP_VERSION: u32 = 8;
 
 /// Room for the text of one entry, so that a playlist is one allocation.
 const ENTRY_BYTES: usize = 160;
@@ -28,19 +30,28 @@ pub fn media_playlist(listing: &Listing<'_>) -> Bytes {
 #[must_use]
 pub fn multivariant_playlist(listing: &Listing<'_>) -> Bytes {
     let mut text = String::new();
-    let _ = write_multivariant(&mut text, &listing.presentation.variant);
+    let _ = write_multivariant(&mut text, listing.presentation);
     Bytes::from(text)
 }
 
-fn write_multivariant(text: &mut String, variant: &Variant) -> fmt::Result {
+fn write_multivariant(text: &mut String, presentation: &Presentation) -> fmt::Result {
+    let Presentation { variant, list_profile, .. } = presentation;
+    let (average, frame_rate_milli) =
+        if list_profile.is_one() { (None, None) } else { (variant.average, variant.frame_rate_milli) };
     // Codecs come over the wire: a quotation mark or a line break in them must not add attributes or lines.
     let codecs: String = variant.codecs.chars().filter(|c| !c.is_control() && *c != '"').collect();
     write!(text, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-STREAM-INF:BANDWIDTH={}", variant.bandwidth)?;
+    if let Some(average) = average {
+        write!(text, ",AVERAGE-BANDWIDTH={average}")?;
+    }
     if !codecs.is_empty() {
         write!(text, ",CODECS=\"{codecs}\"")?;
     }
     if let Some((width, height)) = variant.resolution {
         write!(text, ",RESOLUTION={width}x{height}")?;
+    }
+    if let Some(milli) = frame_rate_milli {
+        write!(text, ",FRAME-RATE={}.{:03}", milli / 1_000, milli % 1_000)?;
     }
     writeln!(text, "\n{MEDIA_PLAYLIST_NAME}")
 }
@@ -48,7 +59,9 @@ fn write_multivariant(text: &mut String, variant: &Variant) -> fmt::Result {
 fn write_media(text: &mut String, listing: &Listing<'_>) -> fmt::Result {
     let Listing { presentation, entries, kind, ended } = *listing;
     let Some(first) = entries.first() else { return Ok(()) };
-    writeln!(text, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}", presentation.target_s)?;
+    let gaps = presentation.list_profile > ListProfile::ONE && entries.iter().any(|entry| entry.gap);
+    let version = if gaps { GAP_VERSION } else { VERSION };
+    writeln!(text, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}", presentation.target_s)?;
     match kind {
         Kind::Live => {}
         Kind::Event => text.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n"),

@@ -1,6 +1,7 @@
 //! How a ledger moves on: the same code at the ingest, which decides, and at every edge, which follows.
 
-use super::{Entry, EpochId, LIST_AGE_MS_MAX, Ledger, Life, Msn, Presentation, Remembered};
+use super::{Entry, EpochId, LIST_AGE_MS_MAX, Ledger, Life, ListProfile, Msn, Presentation, Remembered};
+use std::cmp::Reverse;
 
 impl Ledger {
     /// Adds the entry that a mark closes. `first` and `presentation` are those of the mark. An entry that is not
@@ -42,10 +43,21 @@ impl Ledger {
         self.listed().iter().map(|e| e.duration_us).sum()
     }
 
-    /// What orders two ledgers of one stream: the later epoch, then the later segment, then the later life.
+    /// What orders two ledgers of one stream: the later epoch, then the later segment, then the later life, then the lower
+    /// list profile, since only a new segment raises it.
     #[must_use]
-    pub fn rank(&self) -> (EpochId, Msn, Life) {
-        self.last().map_or((0, 0, self.life), |e| (e.epoch, e.msn, self.life))
+    pub fn rank(&self) -> (EpochId, Msn, Life, Reverse<ListProfile>) {
+        let (epoch, msn) = self.last().map_or((0, 0), |e| (e.epoch, e.msn));
+        (epoch, msn, self.life, Reverse(self.list_profile()))
+    }
+
+    /// Lowers the list profile to `most`, between two segments.
+    ///
+    /// Returns whether the ledger changed.
+    pub fn lower_lists(&mut self, most: ListProfile) -> bool {
+        let Some(presentation) = self.presentation.as_mut().filter(|p| p.list_profile > most) else { return false };
+        presentation.list_profile = most;
+        true
     }
 
     /// The highest numbers of both. What an edge has ever given out is not given out again for something else.
@@ -119,8 +131,8 @@ mod tests {
     }
 
     fn presentation() -> Presentation {
-        let variant = Variant { bandwidth: 1, codecs: String::new(), resolution: None };
-        Presentation { first_epoch: 1_000, target_s: 2, variant }
+        let variant = Variant { bandwidth: 1, ..Variant::default() };
+        Presentation { first_epoch: 1_000, target_s: 2, variant, list_profile: ListProfile::ONE }
     }
 
     #[test]
@@ -158,6 +170,19 @@ mod tests {
         assert_eq!(merged.entries, high.entries);
         assert_eq!(merged.remembered.map(|r| r.msn), Some(60));
         assert_eq!(merged, Ledger::merged([&high, &low]));
+    }
+
+    #[test]
+    fn of_two_ledgers_with_the_same_segments_the_one_with_the_lower_list_profile_is_newer() {
+        let mut high = Ledger::default();
+        high.close(&entry(7, 2_000), 7, &Presentation { list_profile: ListProfile::TWO, ..presentation() });
+        let mut low = high.clone();
+        assert!(low.lower_lists(ListProfile::ONE));
+        assert!(!low.lower_lists(ListProfile::TWO), "it is never raised");
+        assert_eq!(Ledger::merged([&high, &low]), low);
+        assert_eq!(Ledger::merged([&low, &high]), low);
+        high.close(&entry(8, 2_000), 7, &Presentation { list_profile: ListProfile::TWO, ..presentation() });
+        assert_eq!(Ledger::merged([&low, &high]), high, "a new segment raises it");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The caller's loop: call one method with the time, then `while let Some(output) = edge.poll()`, and call
 //! [`Edge::tick`] no later than [`Edge::next_wake`].
 
-use crate::ledger::{Entry, Ledger, SegmentName};
+use crate::ledger::{Entry, Ledger, ListProfile, SegmentName};
 use crate::live::view::{Open, Segment, View};
 use crate::relay::{Greeting, LINK_DEAD_MS, RelayMessage};
 use crate::segment::Profile;
@@ -173,7 +173,8 @@ impl Edge {
     pub fn greeting(&self, now_ms: u64) -> Greeting {
         let held = self.truth.entries.iter().filter(|e| self.store.holds(e)).map(|e| e.msn).collect();
         let profiles = Profile::SPOKEN.to_vec();
-        Greeting { ledger: self.truth.clone(), held, profiles, live_link: self.live_link(now_ms) }
+        let list_profile = ListProfile::NEWEST;
+        Greeting { ledger: self.truth.clone(), held, profiles, list_profile, live_link: self.live_link(now_ms) }
     }
 
     /// The admin addresses of all other edges.

@@ -2,9 +2,9 @@
 
 use super::timeline::Timeline;
 use crate::hls::cut::{self, Cut};
-use crate::hls::variant::Listed;
+use crate::hls::variant::{Listed, Newest};
 use crate::hls::window;
-use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, NUMBERS_BEGIN_MS, Presentation};
+use crate::ledger::{Entry, EpochId, Ledger, Life, ListProfile, Msn, NUMBERS_BEGIN_MS, Presentation};
 use crate::relay::{Closed, End, Epoch, Mark};
 use crate::segment::{Carry, MuxError, Muxer, Profile};
 use crate::track::{Frame, Track, TrackSet};
@@ -45,6 +45,7 @@ struct Segment {
     t_ms: u64,
     carry: Carry,
     messages: u32,
+    pictures: u32,
     opens_epoch: bool,
     /// It begins with its first message, after a pause that belongs to no segment.
     waits: bool,
@@ -70,6 +71,8 @@ pub(super) struct OpenEpoch {
     dseq: Option<u64>,
     /// Cuts that no key frame allowed, so far.
     forced_cuts: u64,
+    /// The text of playlists from the next segment on.
+    list_profile: ListProfile,
 }
 
 impl OpenEpoch {
@@ -90,7 +93,15 @@ impl OpenEpoch {
         muxer.start_digest();
         let msn = ledger.remembered.map_or(id.saturating_sub(NUMBERS_BEGIN_MS) / MSN_MS, |r| r.msn + 1);
         let presentation = continued(ledger).map_or(id, |p| p.first_epoch);
-        let segment = Segment { msn, t_ms: 0, carry: Carry::default(), messages: 0, opens_epoch: true, waits: false };
+        let segment = Segment {
+            msn,
+            t_ms: 0,
+            carry: Carry::default(),
+            messages: 0,
+            pictures: 0,
+            opens_epoch: true,
+            waits: false,
+        };
         let timeline = Timeline::new(base);
         let arrivals_ms = [begun_ms; 3];
         Ok(Self {
@@ -105,6 +116,7 @@ impl OpenEpoch {
             arrivals_ms,
             dseq: None,
             forced_cuts: 0,
+            list_profile: ListProfile::ONE,
         })
     }
 
@@ -124,6 +136,11 @@ impl OpenEpoch {
     /// Whether a segment of it was listed.
     pub(super) fn listed(&self) -> bool {
         self.dseq.is_some()
+    }
+
+    /// The text of playlists from the next segment on.
+    pub(super) fn write_lists(&mut self, list_profile: ListProfile) {
+        self.list_profile = list_profile;
     }
 
     pub(super) fn forced_cuts(&self) -> u64 {
@@ -241,14 +258,22 @@ impl OpenEpoch {
         }
         self.muxer.push(frame);
         self.segment.messages += 1;
+        self.segment.pictures += u32::from(frame.track == Track::Video);
         self.muxer.skipped() == skipped
     }
 
     /// Closes the segment at `t_ms`, where the next one starts, and enters it into the ledger.
     pub(super) fn cut(&mut self, t_ms: u64, ledger: &mut Ledger) -> Closed {
         let (closed, carry) = self.close(t_ms, ledger);
-        self.segment =
-            Segment { msn: self.segment.msn + 1, t_ms, carry, messages: 0, opens_epoch: false, waits: false };
+        self.segment = Segment {
+            msn: self.segment.msn + 1,
+            t_ms,
+            carry,
+            messages: 0,
+            pictures: 0,
+            opens_epoch: false,
+            waits: false,
+        };
         self.muxer.start_digest();
         closed
     }
@@ -269,7 +294,8 @@ impl OpenEpoch {
             remembered.map_or(self.id.saturating_sub(NUMBERS_BEGIN_MS) / DSEQ_MS, |r| r.dseq + 1)
         });
         let lasted_us = (t_ms - segment.t_ms) * 1_000;
-        let presentation = self.followed(ledger, digest.length(), lasted_us);
+        let newest = Newest { bytes: digest.length(), lasted_us, pictures: segment.pictures };
+        let presentation = self.followed(ledger, newest);
         let entry = Entry {
             msn: segment.msn,
             epoch: self.id,
@@ -288,15 +314,15 @@ impl OpenEpoch {
         (Closed { entry, first, presentation }, carry)
     }
 
-    /// The presentation once a segment of `bytes` that lasted `lasted_us` is listed as well.
-    fn followed(&self, ledger: &Ledger, bytes: u64, lasted_us: u64) -> Presentation {
+    /// The presentation once a segment is listed as well.
+    fn followed(&self, ledger: &Ledger, newest: Newest) -> Presentation {
         let known = continued(ledger);
         let (entries, listed) = known.map_or((&[][..], &[][..]), |_| (ledger.entries.as_slice(), ledger.listed()));
-        let target_s = known.map_or_else(|| cut::target_s(self.cutting.segment_ms, lasted_us), |p| p.target_s);
+        let target_s = known.map_or_else(|| cut::target_s(self.cutting.segment_ms, newest.lasted_us), |p| p.target_s);
         let other_epochs = listed.iter().any(|entry| entry.epoch != self.id);
         let listed = Listed { before: known.map(|p| &p.variant), entries, other_epochs, target_s };
-        let variant = crate::hls::variant(&self.tracks, bytes, lasted_us, &listed);
-        Presentation { first_epoch: self.presentation, target_s, variant }
+        let variant = crate::hls::variant(&self.tracks, newest, &listed);
+        Presentation { first_epoch: self.presentation, target_s, variant, list_profile: self.list_profile }
     }
 }
 

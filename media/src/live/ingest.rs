@@ -11,11 +11,13 @@ use crate::ledger::{EpochId, Ledger, Life, Msn};
 use crate::relay::{Closed, Greeting, IngestId, LifeMark, RelayMessage};
 use crate::track::{Message, TrackSet};
 use bytes::Bytes;
+use lists::Lists;
 use session::{Input, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 mod feed;
 mod links;
+mod lists;
 mod meaning;
 mod session;
 mod warnings;
@@ -110,6 +112,7 @@ pub struct Ingest {
     /// Since when the presentation's life is what it is.
     life_since_ms: u64,
     announcements: u64,
+    lists: Lists,
 }
 
 impl Ingest {
@@ -130,6 +133,7 @@ impl Ingest {
             opened_ms: None,
             life_since_ms: now_ms,
             announcements: 0,
+            lists: Lists::new(now_ms),
         }
     }
 

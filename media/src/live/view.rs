@@ -1,7 +1,7 @@
 //! What an edge answers viewers from: an immutable snapshot of one stream, replaced as a whole.
 
 use crate::hls::{self, Listing};
-use crate::ledger::{Entry, EpochId, Ledger, Life, Msn, Profile, SegmentName};
+use crate::ledger::{Entry, EpochId, Ledger, Life, ListProfile, Msn, Profile, SegmentName};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -121,6 +121,13 @@ impl View {
     pub fn others(&self) -> Vec<Entry> {
         let named = |name: &SegmentName| self.ledger.entries.iter().any(|e| !e.gap && e.name() == *name);
         self.segments.iter().filter(|(name, _)| !named(name)).map(|(_, segment)| segment.entry.clone()).collect()
+    }
+
+    /// The ledger and [`View::others`] for a sibling that writes playlists of `list_profile` at most. `None` if it would write
+    /// another text than this edge: it may learn of the stream from the ingest, which then lowers the list profile.
+    #[must_use]
+    pub fn for_sibling(&self, list_profile: ListProfile) -> Option<(Ledger, Vec<Entry>)> {
+        (self.ledger.list_profile() <= list_profile).then(|| (self.ledger.clone(), self.others()))
     }
 
     /// Milliseconds in which the next segment is due at the latest.

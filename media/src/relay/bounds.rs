@@ -72,6 +72,7 @@ fn of_presentation(presentation: &Presentation) -> Option<(&'static str, u64)> {
     ordinal("firstEpoch", presentation.first_epoch)
         .or_else(|| above("targetS", target, u64::from(TARGET_S_MAX)))
         .or_else(|| ordinal("bandwidth", presentation.variant.bandwidth))
+        .or_else(|| presentation.variant.average.and_then(|average| ordinal("average", average)))
 }
 
 fn of_entry(entry: &Entry) -> Option<(&'static str, u64)> {

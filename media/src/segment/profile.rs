@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The number that freezes the bytes of segments and playlists: the same media under the same profile are the same bytes
-/// in every release. It is part of each segment's name and of the relay's messages, where one of a later release may
-/// come too.
+/// The number that freezes the bytes of segments: the same media under the same profile are the same bytes in every release.
+/// It is part of each segment's name and of the relay's messages, where one of a later release may come too. The text of
+/// playlists has a number of its own, [`crate::ledger::ListProfile`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Profile(pub u8);

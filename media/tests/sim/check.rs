@@ -1,18 +1,18 @@
 //! What must hold in every state, whatever has happened.
 
 use bytes::Bytes;
-use lectern_media::ledger::{Entry, Hash, Ledger, Life, SegmentName};
+use lectern_media::ledger::{Entry, Hash, Ledger, Life, ListProfile, SegmentName};
 use lectern_media::live::View;
 use std::collections::BTreeMap;
 
 /// Where a playlist stands: two edges at one position say the same bytes.
-type Position = (u64, u64, u64, Life, Vec<u64>);
+type Position = (u64, u64, u64, Life, Vec<u64>, ListProfile);
 
 /// See the module.
 #[derive(Default)]
 pub struct Checks {
     segments: BTreeMap<SegmentName, Hash>,
-    playlists: BTreeMap<Position, Bytes>,
+    playlists: BTreeMap<Position, (Bytes, Option<Bytes>)>,
     /// Of one edge process: the last (epoch, msn) that it listed.
     last: BTreeMap<usize, (u64, u64)>,
     /// How often an edge listed less than before; only partitions may cause it.
@@ -41,9 +41,10 @@ impl Checks {
         if let Some(playlist) = &view.media {
             let gaps = listed.iter().filter(|e| e.gap).map(|e| e.msn).collect();
             let last = listed.last().map_or((0, 0), |e| (e.epoch, e.msn));
-            let position = (view.ledger.first, last.0, last.1, view.ledger.life, gaps);
+            let position = (view.ledger.first, last.0, last.1, view.ledger.life, gaps, view.ledger.list_profile());
+            let playlist = (playlist.clone(), view.multivariant.clone());
             let known = self.playlists.entry(position.clone()).or_insert_with(|| playlist.clone());
-            assert_eq!(known, playlist, "edge {edge} says something else at {position:?}\n{notes:#?}");
+            assert_eq!(*known, playlist, "edge {edge} says something else at {position:?}\n{notes:#?}");
             if let Some(before) = self.last.insert(edge, last)
                 && last.1 < before.1
             {

@@ -73,6 +73,11 @@ impl World {
         }
         let at = (now + delay).max(state.free_ms.0);
         state.free_ms.0 = at;
+        let (ingest, edge) = (state.ingest, state.edge);
+        let down = match down {
+            Down::Message(message) => Down::Message(self.carried(ingest, edge, message)),
+            media @ Down::Media(..) => media,
+        };
         self.schedule(at - now, Event::Down { link, down });
     }
 
@@ -85,6 +90,8 @@ impl World {
         }
         let at = (now + delay).max(state.free_ms.1);
         state.free_ms.1 = at;
+        let (ingest, edge) = (state.ingest, state.edge);
+        let message = self.carried(ingest, edge, message);
         self.schedule(at - now, Event::Up { link, message });
     }
 

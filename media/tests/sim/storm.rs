@@ -3,11 +3,14 @@
 //!
 //! `LECTERN_SEEDS=FROM..TO` runs others; a failing seed is named in the message.
 
+use crate::random::Random;
 use crate::world::{self, Event, World};
 use std::ops::Range;
 
 /// Seeds that an ordinary run covers, in two halves that run side by side.
 const SEEDS: Range<u64> = 0..10_000;
+/// Every so many seeds the edges are of two releases.
+const MIXED: u64 = 4;
 /// Failures per seed.
 const FAULTS: u64 = 8;
 /// After the last failure the fleet has this long to agree.
@@ -106,6 +109,16 @@ fn heal(world: &mut World) {
     }
 }
 
+/// Edges that do not run start as ones of either release.
+fn releases(world: &mut World, random: &mut Random) {
+    for edge in 0..world.edges.len() {
+        let old = random.below(3) == 0;
+        if world.edges[edge].machine.is_none() {
+            world.set_old_edge(edge, old);
+        }
+    }
+}
+
 fn storm(seed: u64) {
     let ingests = if seed.is_multiple_of(3) { 2 } else { 1 };
     let edges = 2 + usize::try_from(seed % 3).expect("few");
@@ -114,12 +127,17 @@ fn storm(seed: u64) {
         world.ring_bytes_max = 10_000;
         world.start_ingest(0);
     }
+    let mut mixed = seed.is_multiple_of(MIXED).then(|| Random::new(seed));
+    world.set_old_edge(0, mixed.is_some());
     world.encoder.connect_ms = Some(world.now_ms + 300);
     world.run(3_000);
     for _ in 0..FAULTS {
         let calm_ms = world.random.below(5_000);
         world.run(calm_ms);
         fault(&mut world);
+        if let Some(random) = &mut mixed {
+            releases(&mut world, random);
+        }
     }
     heal(&mut world);
     if world.encoder.at.is_none() && world.encoder.connect_ms.is_none() {

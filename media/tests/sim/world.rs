@@ -3,6 +3,7 @@
 use super::check::Checks;
 use super::encoder::Encoder;
 use super::random::Random;
+use super::releases::Releases;
 use super::viewers::Viewers;
 use bytes::Bytes;
 use lectern_media::ledger::{Entry, Ledger, SegmentName};
@@ -26,6 +27,7 @@ const SEGMENT_MS: u64 = 5_000;
 
 /// What travels to an edge.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a test has thousands of them at most")]
 pub enum Down {
     Message(RelayMessage),
     Media(Track, u32, Bytes),
@@ -152,6 +154,7 @@ pub struct World {
     pub end_after_ms: u64,
     pub notes: Vec<String>,
     pub checks: Checks,
+    pub releases: Releases,
     pub viewers: Viewers,
 }
 
@@ -176,14 +179,10 @@ impl World {
             end_after_ms: 20_000,
             notes: Vec::new(),
             checks: Checks::default(),
+            releases: Releases::default(),
             viewers: Viewers::new(seed),
         };
-        for index in 0..edges {
-            let port = u16::try_from(index).expect("few edges");
-            let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + port));
-            world.edges.push(EdgeNode { machine: None, boot: 0, address, live: Vec::new(), backlog: None });
-            world.start_edge(index);
-        }
+        (0..edges).for_each(|_| world.add_edge());
         for index in 0..ingests {
             world.ingests.push(IngestNode { machine: None, boot: 0 });
             world.start_ingest(index);
@@ -192,6 +191,15 @@ impl World {
         world.schedule(50, Event::Tick);
         world.schedule(75, Event::Viewers);
         world
+    }
+
+    /// One more edge that starts now.
+    pub fn add_edge(&mut self) {
+        let index = self.edges.len();
+        let port = u16::try_from(index).expect("few edges");
+        let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + port));
+        self.edges.push(EdgeNode { machine: None, boot: 0, address, live: Vec::new(), backlog: None });
+        self.start_edge(index);
     }
 
     pub fn start_ingest(&mut self, index: usize) {
@@ -301,7 +309,7 @@ impl World {
             Event::Down { link, down } => self.deliver_down(link, down),
             Event::Up { link, message } => self.deliver_up(link, message),
             Event::LedgerAsked { asker, boot, sibling } => {
-                let answer = self.sibling(asker, sibling).map(|m| (m.ledger().clone(), m.view().others()));
+                let answer = self.sibling(asker, sibling).and_then(|m| self.sibling_answer(asker, m.view()));
                 let delay = if self.stands_still(sibling) { LEDGER_MS } else { self.delay() };
                 self.schedule(delay, Event::LedgerAnswer { asker, boot, sibling, answer });
             }
@@ -328,6 +336,7 @@ impl World {
     }
 
     fn tick(&mut self) {
+        self.compare_releases();
         for index in 0..self.edges.len() {
             if self.edges[index].backlog.is_none() {
                 self.with_edge(index, self.edges[index].boot, Edge::tick);

@@ -59,7 +59,7 @@ pub enum Input {
 #[derive(Debug)]
 pub enum Reply {
     /// Send this.
-    Message(RelayMessage),
+    Message(Box<RelayMessage>),
     /// Close, with the reason for the log.
     Close(String),
 }
@@ -125,7 +125,7 @@ impl Driver {
                 self.links.insert(link, replies);
                 self.machine.link_opened(now_ms, link);
                 let greeting = RelayMessage::Greeting(self.machine.greeting(now_ms));
-                self.reply(link, Reply::Message(greeting));
+                self.reply(link, Reply::Message(Box::new(greeting)));
             }
             Input::Message(link, message) => self.machine.message(now_ms, link, message),
             Input::Frame { link, track, stamp, body } => self.machine.frame(now_ms, link, track, stamp, body),
@@ -144,7 +144,7 @@ impl Driver {
     fn run_outputs(&mut self) {
         while let Some(output) = self.machine.poll() {
             match output {
-                Output::Send { link, message } => self.reply(link, Reply::Message(message)),
+                Output::Send { link, message } => self.reply(link, Reply::Message(Box::new(message))),
                 Output::Close { link, reason } => {
                     self.reply(link, Reply::Close(reason));
                     self.links.remove(&link);

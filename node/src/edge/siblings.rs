@@ -3,7 +3,7 @@
 
 use super::token::Token;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use lectern_media::ledger::{Entry, Ledger, Msn, SegmentName};
+use lectern_media::ledger::{Entry, Ledger, ListProfile, Msn, SegmentName};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +46,14 @@ pub struct SiblingLedger {
     pub others: Vec<Entry>,
 }
 
+/// What the query of `GET /relay/STREAM/ledger` says.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    /// The best text of playlists that the asking edge writes.
+    lists: ListProfile,
+}
+
 /// Asks siblings.
 #[derive(Debug)]
 pub struct Siblings {
@@ -69,7 +77,14 @@ impl Siblings {
 
     /// The ledger of `stream`, if the sibling answers in time.
     pub async fn ledger(&self, sibling: SocketAddr, stream: &str) -> Option<SiblingLedger> {
-        let bytes = self.get(sibling, &format!("/relay/{stream}/ledger"), LEDGER_MS, LEDGER_BYTES_MAX).await?;
+        let bytes = self
+            .get(
+                sibling,
+                &format!("/relay/{stream}/ledger?lists={}", ListProfile::NEWEST.0),
+                LEDGER_MS,
+                LEDGER_BYTES_MAX,
+            )
+            .await?;
         match serde_json::from_slice(&bytes) {
             Ok(ledger) => Some(ledger),
             Err(error) => {
@@ -119,6 +134,7 @@ pub fn routes(hub: Arc<Hub>, token: Arc<Token>) -> Router {
 async fn answer(
     State((hub, token)): State<(Arc<Hub>, Arc<Token>)>,
     Path((stream, what)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
     if !headers.get(AUTHORIZATION).is_some_and(|value| token.is_bearer(value)) {
@@ -130,12 +146,11 @@ async fn answer(
     let snapshot = stream.snapshot.load();
     if what == "ledger" {
         let held = snapshot.segments.keys().filter_map(|name| name.msn()).collect();
-        return axum::Json(SiblingLedger {
-            ledger: snapshot.view.ledger.clone(),
-            held,
-            others: snapshot.view.others(),
-        })
-        .into_response();
+        return match snapshot.view.for_sibling(asked.lists) {
+            Some((ledger, others)) => axum::Json(SiblingLedger { ledger, held, others }).into_response(),
+            None => (StatusCode::CONFLICT, "the playlists of this ledger have a text that you do not write\n")
+                .into_response(),
+        };
     }
     match SegmentName::parse(&what).and_then(|name| snapshot.segments.get(&name)) {
         Some(segment) => {

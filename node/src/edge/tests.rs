@@ -165,9 +165,8 @@ impl Studio {
         inbox.send(Input::Opened { link: id, replies: sender }).await.unwrap();
         self.event.siblings = siblings.iter().map(|sibling| sibling.admin).collect();
         edge.edge.registry.event(self.event.clone(), edge.admin);
-        let Some(Reply::Message(RelayMessage::Greeting(greeting))) = replies.recv().await else {
-            panic!("an edge greets first")
-        };
+        let Some(Reply::Message(message)) = replies.recv().await else { panic!("an edge greets first") };
+        let RelayMessage::Greeting(greeting) = *message else { panic!("an edge greets first: {message:?}") };
         self.machine.greeting(self.now_ms, id, greeting);
         self.links.push(Link { id, inbox, replies, from: None });
         self.send().await;
@@ -289,14 +288,16 @@ async fn siblings_are_told_nothing_without_the_token() {
     let (studio, a) = live_edge().await;
     let name = studio.machine.ledger().last().unwrap().name();
     let right = format!("authorization: Bearer {TOKEN}\r\n");
-    for path in ["/relay/hall-a/ledger".to_owned(), format!("/relay/hall-a/{name}")] {
+    for path in ["/relay/hall-a/ledger?lists=2".to_owned(), format!("/relay/hall-a/{name}")] {
         assert_eq!(get(a.admin, &path, "").await.0, 401, "{path}");
         assert_eq!(get(a.admin, &path, "authorization: Bearer 0123456789abcdee\r\n").await.0, 401, "{path}");
         assert_eq!(get(a.admin, &path, &right).await.0, 200, "{path}");
     }
-    let (_, body) = get(a.admin, "/relay/hall-a/ledger", &right).await;
+    let (_, body) = get(a.admin, "/relay/hall-a/ledger?lists=2", &right).await;
     let ledger: SiblingLedger = serde_json::from_slice(&body).unwrap();
     assert_eq!(&ledger.ledger, studio.machine.ledger());
+    let older = get(a.admin, "/relay/hall-a/ledger", &right).await.0;
+    assert_eq!(older, 409, "a sibling of the release before would write other playlists from it");
     assert_eq!(get(a.admin, "/relay/hall-b/ledger", &right).await.0, 404);
     assert_eq!(get(a.http, "/relay/hall-a/ledger", &right).await.0, 404, "never on the port of viewers");
 }

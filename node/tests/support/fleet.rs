@@ -152,6 +152,7 @@ impl Fleet {
 
 /// One thing an edge was told.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a test holds few of them")]
 pub enum Told {
     Opened(String),
     Message(RelayMessage),

@@ -50,6 +50,7 @@ impl Ingest {
                 break;
             }
         }
+        self.choose_lists(now_ms);
         if let Source::Live(epoch) = &mut self.source
             && epoch.silence_due_ms(&self.ledger).is_some_and(|due| now_ms >= due)
         {
@@ -169,6 +170,7 @@ impl Ingest {
                 self.ring.push(Content::Message(RelayMessage::Epoch(epoch.message())));
                 self.ring.push(Content::Message(RelayMessage::Mark(epoch.mark(None))));
                 self.source = Source::Live(Box::new(epoch));
+                self.choose_lists(now_ms);
                 for Kept { arrival_ms, at, message } in media {
                     self.append(arrival_ms, at, message);
                 }

@@ -27,6 +27,7 @@ impl Ingest {
             Memory::Learning { .. } => self.learn_if_complete(now_ms),
             Memory::Known => {
                 self.settle(now_ms, &settled.0, settled.1);
+                self.lower_lists(now_ms);
                 self.open_link(link);
             }
         }
@@ -69,6 +70,7 @@ impl Ingest {
         if let Some(other) = other {
             self.yield_to(now_ms, other);
         }
+        self.ledger.lower_lists(self.all_write());
         let links: Vec<_> = self.links.keys().copied().collect();
         for link in links {
             self.open_link(link);
@@ -144,7 +146,7 @@ impl Ingest {
         }
     }
 
-    fn announce(&mut self) {
+    pub(super) fn announce(&mut self) {
         let announcement = self.announcement();
         self.ring.push(Content::Message(RelayMessage::Announcement(announcement)));
     }

@@ -11,7 +11,7 @@ use crate::edge::viewers::Shards;
 use crate::net::clock::Clock;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use lectern_media::ledger::{Entry, Hash, Ledger, Presentation, Profile, SegmentName, Variant};
+use lectern_media::ledger::{Entry, Hash, Ledger, ListProfile, Presentation, Profile, SegmentName, Variant};
 use lectern_media::live::view::{Open, Segment as HeldSegment, View};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -216,7 +216,8 @@ fn live(msns: std::ops::RangeInclusive<u64>) -> View {
             presentation: Some(Presentation {
                 first_epoch: EPOCH,
                 target_s: 2,
-                variant: Variant { bandwidth: 1, codecs: "avc1".into(), resolution: None },
+                variant: Variant { bandwidth: 1, codecs: "avc1".into(), ..Variant::default() },
+                list_profile: ListProfile::ONE,
             }),
             first: *msns.start(),
             entries,
