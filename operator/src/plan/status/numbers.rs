@@ -6,6 +6,10 @@ use lectern_api::live_event::LiveEventStatus;
 /// A measured number is rewritten when it is off by more than this part of what is written (5 %).
 const CHANGE_PART: u64 = 20;
 
+/// A frame rate is rewritten when it is off by more than this part of its last written digit: a first measurement that was
+/// one frame too low does not stay, and one that wavers between two figures does not write them in turn.
+const FRAME_RATE_HELD: f64 = 0.6;
+
 /// Status that differs in measured numbers alone is written at most once in this time.
 pub const MEASURED_WRITE_PERIOD: SignedDuration = SignedDuration::from_secs(15);
 
@@ -69,7 +73,17 @@ pub(super) fn measured(new: Option<u64>, old: Option<u64>) -> Option<u64> {
     }
 }
 
-/// The same for numbers with a fraction, e.g. 29.97 frames per second.
+/// Frames per second: whole ones from 10 on, tenths below. See [`FRAME_RATE_HELD`].
+pub(super) fn frame_rate(new: Option<f64>, old: Option<f64>) -> Option<f64> {
+    let Some(new) = new else { return old };
+    let per_unit = if new >= 10.0 { 1.0 } else { 10.0 };
+    match old {
+        Some(old) if (new - old).abs() * per_unit <= FRAME_RATE_HELD => Some(old),
+        Some(_) | None => Some((new * per_unit).round() / per_unit),
+    }
+}
+
+/// The same as [`measured`] for numbers with a fraction, e.g. a key frame each 1.9 s.
 pub(super) fn measured_fraction(new: Option<f64>, old: Option<f64>) -> Option<f64> {
     let Some(new) = new else { return old };
     match old {
@@ -113,6 +127,21 @@ mod tests {
             let written = measured(Some(number), None);
             assert_eq!(measured(Some(number), written), written, "{number}");
         }
+    }
+
+    #[test]
+    fn a_frame_rate_that_was_too_low_at_first_does_not_stay() {
+        for (first, then) in [(24.0, 25.0), (24.4, 25.0), (28.6, 30.0), (58.0, 60.0), (59.0, 60.0), (4.8, 5.0)] {
+            let written = frame_rate(Some(then), frame_rate(Some(first), None));
+            assert_eq!(written, Some(then), "{first} at first");
+        }
+        let wavering = [29.97, 29.6, 30.4, 29.5, 30.0];
+        let written = wavering.into_iter().scan(None, |old, new| {
+            *old = frame_rate(Some(new), *old);
+            *old
+        });
+        assert_eq!(written.collect::<Vec<_>>(), [30.0; 5]);
+        assert_eq!(frame_rate(None, Some(25.0)), Some(25.0));
     }
 
     #[test]

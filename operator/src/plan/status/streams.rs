@@ -1,6 +1,6 @@
 //! `status.streams`: what each session's encoder sends, in words people use.
 
-use super::numbers::{measured, measured_fraction};
+use super::numbers::{self, measured, measured_fraction};
 use crate::plan::Observed;
 use crate::validate::{Event, Stream};
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ fn measured_part(seen: &Observed, stream: &Stream, old: Option<&StreamStatus>) -
         video_codec: now.video_codec.clone(),
         audio_codec: now.audio_codec.clone(),
         resolution: now.width.zip(now.height).map(|(width, height)| format!("{width}x{height}")),
-        frame_rate: measured_fraction(now.frame_rate, old.and_then(|old| old.frame_rate)),
+        frame_rate: numbers::frame_rate(now.frame_rate, old.and_then(|old| old.frame_rate)),
         bit_rate: measured(now.bit_rate, old.and_then(|old| old.bit_rate)),
         gop: gop(now, old),
         warnings: warnings(&now.warnings, old),
