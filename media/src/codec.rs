@@ -114,6 +114,17 @@ pub fn changed_by(header: &Bytes, access_unit: &[u8]) -> Option<Bytes> {
     Config::Avc(config.changed_by(access_unit)?).sequence_header()
 }
 
+/// The same access unit with a length before each NAL unit, where start codes are in their place. `None` where that is not so,
+/// or `header` cannot be read.
+#[must_use]
+pub fn with_lengths(header: &Bytes, access_unit: &[u8]) -> Option<Vec<u8>> {
+    if !access_unit.starts_with(&[0, 0]) {
+        return None;
+    }
+    let Config::Avc(config) = Config::read(Track::Video, header).ok()? else { return None };
+    avc::nal::with_lengths(access_unit, config.nal_length_size)
+}
+
 fn avc_of(body: &Bytes) -> Result<avc::Config, ConfigError> {
     let none = ConfigError::NotASequenceHeader("H.264");
     let Ok(tag) = VideoTag::parse(body) else { return Err(none) };

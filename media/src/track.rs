@@ -1,8 +1,8 @@
 //! A media message, once it has left RTMP: a track, a time, the content of its header, and the bytes of the FLV tag body.
 //!
 //! [`Message::read`] is the door: it reads the header of a tag body once, and the result travels with the message to the
-//! muxer. The bytes are never rewritten between the encoder and a viewer of RTMP or HTTP-FLV; only the times are
-//! corrected, once, by the ingest.
+//! muxer. The bytes are not rewritten between the encoder and a viewer of RTMP or HTTP-FLV, except for start codes in the
+//! place of lengths, which are no FLV; the times are corrected, once, by the ingest.
 
 use crate::flv::{AudioCodec, AudioPacket, AudioTag, Codec, TagKind, VideoCodec, VideoPacket, VideoTag};
 use bytes::Bytes;

@@ -2,6 +2,7 @@
 
 use crate::bench::{AAC_CONFIG, AVC_CONFIG, Bench, Send, picture};
 use bytes::Bytes;
+use lectern_media::codec::avc::nal;
 use lectern_media::codec::{Config, avc};
 use lectern_media::track::Track;
 
@@ -12,8 +13,8 @@ const OTHER_SPS: &[u8] = &[
 ];
 const OTHER_PPS: &[u8] = &[0x68, 0xcb, 0x83, 0xcb, 0x20];
 
-/// A key frame of two slices, each with a start code before it.
-const ANNEX_B: &[u8] = &[0x17, 1, 0, 0, 0, 0, 0, 0, 1, 0x65, 0x88, 0x84, 0x00, 0x33, 0xff, 0, 0, 0, 1, 0x65, 1, 2, 3];
+/// A key frame whose slice is shorter than its length says.
+const LYING: &[u8] = &[0x17, 1, 0, 0, 0, 0, 0, 9, 0, 0x65, 0x88, 0x84, 0x00, 0x33, 0xff];
 
 /// A publisher with a header of each track.
 fn published() -> Bench {
@@ -116,15 +117,38 @@ fn parameter_sets_that_repeat_the_header_open_no_epoch() {
     assert_eq!((bench.epochs.len(), bench.pictures), (1, 200), "{:#?}", bench.notes);
 }
 
+/// The same key frame with a start code before each NAL unit.
+fn annex_b(body: &[u8]) -> Bytes {
+    let (header, units) = body.split_at(5);
+    let with_start = |unit: Result<&[u8], _>| [&[0, 0, 0, 1][..], unit.expect("whole")].concat();
+    let units: Vec<u8> = nal::units(units, 4).flat_map(with_start).collect();
+    [header, &units].concat().into()
+}
+
 #[test]
-fn pictures_with_start_codes_in_the_place_of_lengths_are_reported() {
+fn start_codes_in_the_place_of_lengths_become_lengths() {
+    let published = |change: fn(Bytes) -> Bytes| {
+        let mut bench = published();
+        lecture(&mut bench, 0..4, &plain);
+        lecture(&mut bench, 4..9, &|_, _, n| change(key_with(n, &[&[9, 0xf0], &[6, 5, 1, 7, 0x80]])));
+        lecture(&mut bench, 9..14, &|_, _, n| change(key_with(n, &[OTHER_SPS, OTHER_PPS])));
+        let entries: Vec<_> = bench.closed.iter().map(|closed| closed.entry.clone()).collect();
+        (bench.warnings(), bench.epochs.len(), entries)
+    };
+    let (warnings, epochs, entries) = published(|body| annex_b(&body));
+    assert_eq!((warnings, epochs), (vec![], 2), "parameter sets between start codes are found, too");
+    assert_eq!(entries, published(|body| body).2, "the same segments, byte for byte");
+}
+
+#[test]
+fn pictures_with_lengths_that_lie_are_reported() {
     let mut bench = published();
     lecture(&mut bench, 0..4, &plain);
     assert_eq!(bench.warnings(), [""; 0]);
-    lecture(&mut bench, 4..8, &|_, _, _| Bytes::from_static(ANNEX_B));
+    lecture(&mut bench, 4..8, &|_, _, _| Bytes::from_static(LYING));
     assert_eq!(
         bench.warnings(),
-        ["UnusableVideo (4 left out: no length before each NAL unit, as FLV has it)"],
+        ["UnusableVideo (4 left out: lengths before NAL units that do not fit)"],
         "{:#?}",
         bench.notes
     );

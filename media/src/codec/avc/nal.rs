@@ -17,6 +17,41 @@ pub fn unit_type(unit: &[u8]) -> u8 {
     unit.first().map_or(0, |header| header & 0x1f)
 }
 
+/// An access unit with start codes before its NAL units (ITU-T H.264, annex B) as one with lengths. `None` if it begins with
+/// no start code, if it can be read with lengths as it is, or if a unit is too long for its length.
+///
+/// A start code is also a length: only what makes no sense with lengths is taken for one. Zeros at the end of a unit belong to
+/// the start code after it.
+#[must_use]
+pub fn with_lengths(access_unit: &[u8], length_size: u8) -> Option<Vec<u8>> {
+    let starts = access_unit.starts_with(&[0, 0, 1]) || access_unit.starts_with(&[0, 0, 0, 1]);
+    if !starts || units(access_unit, length_size).all(|unit| unit.is_ok()) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(access_unit.len() + access_unit.len() / 8);
+    let mut rest = access_unit;
+    while let Some(at) = start_code(rest) {
+        rest = rest.get(at + 3..).unwrap_or_default();
+        let unit = rest.get(..start_code(rest).unwrap_or(rest.len())).unwrap_or_default();
+        let unit = unit.get(..unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)).unwrap_or_default();
+        let length = u32::try_from(unit.len()).ok()?.to_be_bytes();
+        let (beyond, length) = length.split_at_checked(length.len().checked_sub(usize::from(length_size))?)?;
+        if beyond.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        if !unit.is_empty() {
+            out.extend_from_slice(length);
+            out.extend_from_slice(unit);
+        }
+    }
+    Some(out)
+}
+
+/// Where the next start code of three bytes begins.
+fn start_code(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(3).position(|window| window == [0, 0, 1])
+}
+
 /// A length that does not fit into the access unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("NAL unit at byte {at} of {bytes} is cut off")]
@@ -67,7 +102,7 @@ impl<'a> Iterator for Units<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cut, units};
+    use super::{Cut, units, with_lengths};
 
     #[test]
     fn units_are_read_with_every_length_size() {
@@ -79,6 +114,40 @@ mod tests {
         for (length_size, bytes) in table {
             let found: Vec<_> = units(bytes, *length_size).map(Result::unwrap).collect();
             assert_eq!(found, [&[9, 0xf0][..], &[0x65, 1, 2]], "length size {length_size}");
+        }
+    }
+
+    #[test]
+    fn start_codes_become_lengths_and_lengths_stay() {
+        const LONG: &[u8] = &{
+            let mut unit = [7; 300];
+            (unit[0], unit[1], unit[2]) = (0, 0, 1);
+            unit
+        };
+        type Row = (&'static str, u8, &'static [u8], Option<&'static [u8]>);
+        let table: &[Row] = &[
+            (
+                "two units",
+                4,
+                &[0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x65, 7],
+                Some(&[0, 0, 0, 2, 9, 0xf0, 0, 0, 0, 2, 0x65, 7]),
+            ),
+            ("lengths of two bytes", 2, &[0, 0, 1, 0x65, 7], Some(&[0, 2, 0x65, 7])),
+            (
+                "zeros between and behind",
+                4,
+                &[0, 0, 1, 0x65, 7, 0, 0, 0, 0, 1, 0x41, 8, 0],
+                Some(&[0, 0, 0, 2, 0x65, 7, 0, 0, 0, 2, 0x41, 8]),
+            ),
+            ("units without bytes", 4, &[0, 0, 1, 0, 0, 1, 0x65, 7], Some(&[0, 0, 0, 2, 0x65, 7])),
+            ("too long for its length", 1, LONG, None),
+            ("a start code inside a unit with a length", 4, &[0, 0, 0, 8, 6, 5, 0, 0, 1, 0x65, 7, 7], None),
+            ("a length that begins like a start code", 2, &[0, 0, 0, 1, 9], None),
+            ("lengths that lie", 4, &[0, 0, 2, 0, 0x65, 7], None),
+            ("nothing", 4, &[], None),
+        ];
+        for (case, length_size, access_unit, wanted) in table {
+            assert_eq!(with_lengths(access_unit, *length_size).as_deref(), *wanted, "{case}");
         }
     }
 

@@ -115,6 +115,7 @@ impl Ingest {
     }
 
     fn media(&mut self, now_ms: u64, reading: &Reading, message: Message) {
+        let message = self.with_lengths(message);
         self.parameter_sets(&message);
         let (track, key) = (message.track, message.key());
         self.session.clock.accept(now_ms, track, reading);

@@ -29,14 +29,29 @@ impl Ingest {
         if !media.key {
             return;
         }
-        let known = match &self.source {
+        let changed = self.video_header().and_then(|header| codec::changed_by(header, &media.payload(&message.body)));
+        if let Some(header) = changed {
+            self.set_header(Track::Video, header);
+        }
+    }
+
+    /// The message with a length before each NAL unit, as FLV has it: some encoders write start codes in their place.
+    pub(super) fn with_lengths(&self, message: Message) -> Message {
+        let (Class::Media(media), Track::Video) = (message.class, message.track) else { return message };
+        let payload = media.payload(&message.body);
+        let Some(units) = self.video_header().and_then(|header| codec::with_lengths(header, &payload)) else {
+            return message;
+        };
+        let header = message.body.slice(..message.body.len() - payload.len());
+        Message { body: [&header[..], &units].concat().into(), ..message }
+    }
+
+    /// The sequence header of the video that is in force for the next message.
+    fn video_header(&self) -> Option<&Bytes> {
+        match &self.source {
             Source::Absent { .. } => None,
             Source::Opening(opening) => opening.tracks().header(Track::Video),
             Source::Live(epoch) => self.session.next.as_ref().unwrap_or(epoch.tracks()).header(Track::Video),
-        };
-        let changed = known.and_then(|header| codec::changed_by(header, &media.payload(&message.body)));
-        if let Some(header) = changed {
-            self.set_header(Track::Video, header);
         }
     }
 

@@ -25,7 +25,7 @@ pub enum Warning {
         /// What the reader says.
         words: String,
     },
-    /// Frames came that no segment can carry, and were left out: start codes in the place of lengths, for instance.
+    /// Frames came that no segment can carry, and were left out: lengths that lie, for instance.
     Unusable {
         /// Their track.
         track: Track,
@@ -37,7 +37,7 @@ pub enum Warning {
 /// The name of a warning about frames that no segment can carry, and what is wrong with them.
 fn unusable(track: Track) -> (&'static str, &'static str) {
     match track {
-        Track::Video => ("UnusableVideo", "no length before each NAL unit, as FLV has it"),
+        Track::Video => ("UnusableVideo", "lengths before NAL units that do not fit"),
         Track::Audio => ("UnusableAudio", "empty, or longer than an ADTS frame"),
     }
 }
