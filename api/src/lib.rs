@@ -5,6 +5,7 @@ pub mod duration;
 pub mod keys;
 pub mod labels;
 #[cfg(feature = "crd")]
+pub mod limits;
 pub mod live_event;
 pub mod names;
 pub mod node_config;

@@ -17,15 +17,12 @@ pub use schedule::{Repeat, ScheduleWindow};
 pub use status::{EdgesStatus, EventNode, IngestStatus, LiveEventStatus, NextScale, Phase, StreamStatus};
 
 use crate::duration::Duration;
+use crate::limits::{NAME_BYTES_MAX, STREAMS_MAX, WINDOWS_MAX};
 use crate::quantity::Quantity;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Most streams of one event: a timetable with more sessions at once is several events.
-pub const STREAMS_MAX: u32 = 64;
-/// Most schedule windows of one event.
-pub const WINDOWS_MAX: u32 = 64;
 /// Most servers that an event is forwarded to.
 pub const FORWARDS_MAX: u32 = 16;
 /// Most edges of one event.
@@ -117,7 +114,7 @@ pub struct LiveEventSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Stream {
     /// The path segment of every URL of the stream, and what encoders publish to: rtmp://INGEST/live/NAME.
-    #[schemars(length(min = 1, max = 40))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message(
         "a stream's name is part of every URL: lower-case letters, digits and '-', beginning and ending with a letter or digit"
     ))]
@@ -312,7 +309,7 @@ pub struct Forward {
     pub name: String,
     /// The stream that is pushed there: one, since a URL takes one stream. May be left out in an event of one stream.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1), inner(length(min = 1, max = 40)))]
+    #[schemars(length(max = 1), inner(length(min = 1, max = NAME_BYTES_MAX)))]
     pub streams: Vec<String>,
 }
 

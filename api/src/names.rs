@@ -1,13 +1,8 @@
 //! Names: newtypes that cannot hold a bad value, and what the children of an event are called.
 
+use crate::limits::{NAME_BYTES_MAX, OBJECT_NAME_BYTES_MAX};
 use serde::Serialize;
 use std::fmt;
-
-/// Longest name of an event or stream in bytes. Both prefix the names of children, which Kubernetes bounds at 63 bytes.
-pub const NAME_BYTES_MAX: usize = 40;
-
-/// Longest name of a Secret in bytes (DNS subdomain, RFC 1123 as Kubernetes reads it).
-pub const OBJECT_NAME_BYTES_MAX: usize = 253;
 
 /// Why a text is no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -150,10 +145,7 @@ impl SecretName {
     /// # Errors
     /// When Kubernetes would not take it as the name of an object.
     pub fn new(name: &str) -> Result<Self, NameError> {
-        let part = |part: &str| {
-            let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
-        };
+        let part = |part: &str| is_label(part, OBJECT_NAME_BYTES_MAX);
         if name.len() > OBJECT_NAME_BYTES_MAX || !name.split('.').all(part) {
             return Err(NameError::NotAnObject { name: name.into() });
         }
@@ -189,11 +181,15 @@ fn label(name: &str) -> Result<(), NameError> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return Err(NameError::Length { name: name.into(), bytes: name.len(), max: NAME_BYTES_MAX });
     }
+    if is_label(name, NAME_BYTES_MAX) { Ok(()) } else { Err(NameError::NotALabel { name: name.into() }) }
+}
+
+/// Whether `text` is a DNS label (RFC 1123, 2.1) of at most `bytes_max` bytes: lower-case letters, digits and hyphens, and
+/// no hyphen at either end.
+#[must_use]
+pub fn is_label(text: &str, bytes_max: usize) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !name.bytes().all(inner) || name.starts_with('-') || name.ends_with('-') {
-        return Err(NameError::NotALabel { name: name.into() });
-    }
-    Ok(())
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

@@ -271,7 +271,7 @@ fn default_target_utilization() -> u32 {
 }
 
 fn default_merge_window_ms() -> u64 {
-    100
+    crate::limits::MERGE_WINDOW_MS
 }
 
 /// Listening addresses of an edge.

@@ -1,7 +1,7 @@
 //! The command line. Every option is also an environment variable `LECTERN_…`; the command line wins.
 
 use clap::{Parser, Subcommand};
-use lectern_process::logs::LogFormat;
+use lectern_process::logs::LogOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ pub struct Args {
     pub role: Role,
     /// Logs.
     #[command(flatten)]
-    pub logs: Logs,
+    pub logs: LogOptions,
 }
 
 /// What a node is, or what else this program does.
@@ -142,24 +142,6 @@ pub struct EdgeOptions {
     /// Where /healthz, /readyz, /status and /metrics are [file: listen.admin; default 0.0.0.0:9090].
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_LISTEN_ADMIN")]
     pub listen_admin: Option<SocketAddr>,
-}
-
-/// Logs, on standard error.
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Logs, on standard error")]
-pub struct Logs {
-    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,lectern_node::ingest=debug`.
-    #[arg(long = "log", value_name = "FILTER", env = "LECTERN_LOG", default_value = "info", global = true)]
-    pub filter: String,
-    /// How it is written.
-    #[arg(
-        long = "log-format",
-        value_name = "FORMAT",
-        env = "LECTERN_LOG_FORMAT",
-        default_value = "human",
-        global = true
-    )]
-    pub format: LogFormat,
 }
 
 #[cfg(test)]

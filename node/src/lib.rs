@@ -26,7 +26,7 @@ pub const EXIT_USAGE: u8 = 2;
 /// Runs a node to its end.
 #[must_use]
 pub fn main(args: Args) -> ExitCode {
-    logs::init(&args.logs.filter, args.logs.format);
+    logs::init(&args.logs);
     let role = args.role.name();
     let is_node = !matches!(args.role, Role::Calibrate(_));
     match run(args) {

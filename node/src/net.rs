@@ -5,5 +5,4 @@ pub mod clock;
 pub mod lobby;
 pub(crate) mod log_limit;
 pub(crate) mod outbox;
-pub(crate) mod random;
 pub(crate) mod socket;

@@ -3,6 +3,7 @@
 //! Four questions: is the definition there, does it take an event, does an operator lead, is the metrics API available.
 //! Each answer is a line; one that is not good says what to do about it.
 
+use crate::start::{self, Threads};
 use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -36,10 +37,7 @@ pub struct CheckOptions {
 /// # Errors
 /// When an answer is not good, or there is no API server to ask.
 pub fn main(options: &CheckOptions) -> Result<()> {
-    // Two of its kind in the tree would make the first connection panic.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let (bad, all) = runtime.context("failed to start the runtime")?.block_on(ask_all(options))?;
+    let (bad, all) = start::runtime(Threads::One)?.block_on(ask_all(options))?;
     if bad > 0 {
         bail!("{bad} of {all} checks failed; see above");
     }

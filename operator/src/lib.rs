@@ -19,6 +19,6 @@ pub mod repair;
 pub mod scaling;
 pub mod service_options;
 pub mod show;
+mod start;
 mod status_client;
-pub mod telemetry;
 pub mod validate;

@@ -17,6 +17,7 @@ mod wire;
 
 pub use options::MetricsApiOptions;
 
+use crate::start::{self, Threads};
 use anyhow::{Context as _, Result};
 use certs::certificate::Material;
 use certs::front_proxy::FrontProxy;
@@ -52,12 +53,9 @@ const STOPPING: &str = "stopping";
 /// # Errors
 /// When there is no API server to ask, or an address is taken.
 pub fn main(options: &MetricsApiOptions) -> Result<()> {
-    crate::telemetry::init(&options.service.logs);
-    // Two of its kind in the tree would make the first connection panic.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    lectern_process::logs::init(&options.service.logs);
     // A thousand edges take a tenth of a core; a second thread would only take memory.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("failed to start the runtime")?.block_on(run(options))
+    start::runtime(Threads::One)?.block_on(run(options))
 }
 
 async fn run(options: &MetricsApiOptions) -> Result<()> {

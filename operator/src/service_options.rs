@@ -1,8 +1,8 @@
 //! Options that `lectern operator` and `lectern metrics-api` share. Each is an environment variable, which is what the
 //! chart sets (docs/cluster.md).
 
-use crate::telemetry::Logs;
 use clap::ValueEnum;
+use lectern_process::logs::LogOptions;
 use std::net::SocketAddr;
 
 /// Options of the two commands that a cluster runs all the time.
@@ -31,7 +31,7 @@ pub struct ServiceOptions {
     pub metrics_tls_secret: String,
     /// Format and level of logs.
     #[command(flatten)]
-    pub logs: Logs,
+    pub logs: LogOptions,
 }
 
 /// Who scales edges.

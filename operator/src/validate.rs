@@ -9,9 +9,10 @@ mod schedule;
 
 pub use schedule::{Recurrence, When, Window};
 
+use lectern_api::limits::{STREAMS_MAX, WINDOWS_MAX};
 use lectern_api::live_event::{
     EDGES_MAX, EdgesExpose, EdgesSpec, Expose, ExposeType, FORWARDS_MAX, LiveEvent, PageSpec, Protocol, Resources,
-    STREAMS_MAX, Scheduling, SecretRef, UpdatePolicy, WINDOWS_MAX,
+    Scheduling, SecretRef, UpdatePolicy,
 };
 use lectern_api::names::{EventName, SecretName, StreamName};
 use lectern_api::node_config::{ForwardConfig, HlsConfig, PlaybackConfig};

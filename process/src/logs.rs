@@ -13,8 +13,27 @@ pub enum LogFormat {
     Json,
 }
 
+/// Options of logging, for every command that runs for long. Each is also an environment variable.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Logs, on standard error")]
+pub struct LogOptions {
+    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,lectern_node::ingest=debug`.
+    #[arg(long = "log", value_name = "FILTER", env = "LECTERN_LOG", default_value = "info", global = true)]
+    pub filter: String,
+    /// Format of log lines.
+    #[arg(
+        long = "log-format",
+        value_name = "FORMAT",
+        env = "LECTERN_LOG_FORMAT",
+        default_value = "human",
+        global = true
+    )]
+    pub format: LogFormat,
+}
+
 /// Installs the subscriber of this process. A filter that cannot be read is reported and replaced by `info`.
-pub fn init(filter: &str, format: LogFormat) {
+pub fn init(options: &LogOptions) {
+    let (filter, format) = (options.filter.as_str(), options.format);
     let (read, problem) = match EnvFilter::try_new(filter) {
         Ok(read) => (read, None),
         Err(problem) => (EnvFilter::new("info"), Some(problem)),

@@ -3,13 +3,13 @@
 //! They listen on ports of 127.0.0.1 that the system picks, and say in their logs which. What they read (token, seed,
 //! configuration) lies in memory files that they inherit: the image has no place to write to.
 
-use crate::net::random;
 use anyhow::{Context, bail};
 use lectern_api::keys::{relay_token, stream_key};
 use lectern_api::node_config::{
     DEFAULT_MAX_BITRATE_BPS, Discovery, HlsConfig, IngestConfig, IngestListen, Peer, PlaybackConfig, StreamConfig,
 };
 use lectern_process::child::die_with_parent;
+use lectern_process::random;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::Value;
 use std::collections::VecDeque;

@@ -1,35 +1,30 @@
 //! What a configuration must fulfil beyond its types. Pure; every problem, not the first.
 
 use crate::ingest::forward::policy::Policy;
+use lectern_api::limits::{LABEL_BYTES_MAX, MERGE_WINDOW_MS_MAX, NAME_BYTES_MAX, STREAMS_MAX};
+use lectern_api::names::is_label;
 use lectern_api::node_config::{Discovery, EdgeConfig, IngestConfig};
+use lectern_media::hls::cut::FIRST_SEGMENT_MS_MAX;
 use std::collections::BTreeSet;
 
-/// Streams of one event.
-const STREAMS_MAX: usize = 64;
-/// Characters of a stream's name: it becomes a path segment and part of object names.
-const STREAM_NAME_CHARS_MAX: usize = 40;
 /// Shortest segment in milliseconds: below, a request per segment costs more than its bytes.
 const SEGMENT_MS_MIN: u64 = 500;
-/// Longest segment in milliseconds: the target duration's bound.
-const SEGMENT_MS_MAX: u64 = 10_000;
 /// Fewest segments in the list: three is RFC 8216's floor for live, one more is the one that just left.
 const WINDOW_MIN: u32 = 4;
 /// Most segments in the list: a ledger travels in every greeting.
 const WINDOW_MAX: u32 = 60;
-/// Longest merge window in milliseconds: more would be felt as latency.
-const MERGE_WINDOW_MS_MAX: u64 = 350;
 
 pub(super) fn ingest(config: &IngestConfig) -> Vec<String> {
     let mut problems = Vec::new();
     event(&config.event, &mut problems);
-    if config.streams.len() > STREAMS_MAX {
+    if config.streams.len() > STREAMS_MAX as usize {
         problems.push(format!("`streams`: {} of them, at most {STREAMS_MAX} fit one event", config.streams.len()));
     }
     let mut seen = BTreeSet::new();
     for (i, stream) in config.streams.iter().enumerate() {
-        if !is_label(&stream.name, STREAM_NAME_CHARS_MAX) {
+        if !is_label(&stream.name, NAME_BYTES_MAX) {
             problems.push(format!(
-                "`streams[{i}].name`: {:?} is no DNS label of at most {STREAM_NAME_CHARS_MAX} characters (a-z, 0-9, -)",
+                "`streams[{i}].name`: {:?} is no DNS label of at most {NAME_BYTES_MAX} characters (a-z, 0-9, -)",
                 stream.name
             ));
         } else if !seen.insert(stream.name.as_str()) {
@@ -37,7 +32,7 @@ pub(super) fn ingest(config: &IngestConfig) -> Vec<String> {
         }
     }
     let hls = config.hls;
-    between("hls.segmentMs", hls.segment_ms, SEGMENT_MS_MIN, SEGMENT_MS_MAX, &mut problems);
+    between("hls.segmentMs", hls.segment_ms, SEGMENT_MS_MIN, FIRST_SEGMENT_MS_MAX, &mut problems);
     between("hls.window", hls.window.into(), WINDOW_MIN.into(), WINDOW_MAX.into(), &mut problems);
     for (i, forward) in config.forward.iter().enumerate() {
         // The name is a file in a folder: nothing that leads out of it.
@@ -53,7 +48,7 @@ pub(super) fn ingest(config: &IngestConfig) -> Vec<String> {
         problems.push("`seedFile`: empty".to_owned());
     }
     if config.max_bitrate == 0 {
-        problems.push("`maxBitrate`: 0 would refuse everybody".to_owned());
+        problems.push("`maxBitrate`: 0 would refuse every publisher".to_owned());
     }
     match &config.discovery {
         Discovery::Static { .. } => {}
@@ -74,7 +69,7 @@ pub(super) fn edge(config: &EdgeConfig) -> Vec<String> {
         problems.push("`tokenFile`: empty".to_owned());
     }
     if config.viewers_per_edge == 0 {
-        problems.push("`viewersPerEdge`: 0 would refuse everybody".to_owned());
+        problems.push("`viewersPerEdge`: 0 would refuse every viewer".to_owned());
     }
     between("targetUtilizationPercent", config.target_utilization_percent.into(), 1, 100, &mut problems);
     between("mergeWindowMs", config.merge_window_ms, 0, MERGE_WINDOW_MS_MAX, &mut problems);
@@ -82,7 +77,9 @@ pub(super) fn edge(config: &EdgeConfig) -> Vec<String> {
 }
 
 fn event(name: &str, problems: &mut Vec<String>) {
-    let good = name.split_once('/').is_some_and(|(namespace, name)| is_label(namespace, 63) && is_label(name, 63));
+    let good = name
+        .split_once('/')
+        .is_some_and(|(namespace, name)| is_label(namespace, LABEL_BYTES_MAX) && is_label(name, LABEL_BYTES_MAX));
     if !good {
         problems.push(format!("`event`: {name:?} is not of the form namespace/name"));
     }
@@ -92,16 +89,6 @@ fn between(field: &str, value: u64, min: u64, max: u64, problems: &mut Vec<Strin
     if !(min..=max).contains(&value) {
         problems.push(format!("`{field}`: {value} is not between {min} and {max}"));
     }
-}
-
-/// RFC 1123 label: letters, digits and hyphens, no hyphen at either end.
-fn is_label(text: &str, chars_max: usize) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    !text.is_empty()
-        && text.len() <= chars_max
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

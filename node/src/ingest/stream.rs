@@ -10,6 +10,7 @@ use crate::relay::source::{Followers, Opened, Source, Start};
 use bytes::Bytes;
 use lectern_api::node_config::IngestConfig;
 use lectern_api::node_status::IngestStream;
+use lectern_media::hls::cut::FIRST_SEGMENT_MS_MAX;
 use lectern_media::live::ingest::{Cutting, Output, Settings};
 use lectern_media::live::ring::{Behind, Item, Seq};
 use lectern_media::live::{self, LinkId};
@@ -23,8 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A refused publisher is reported for this long.
 const REFUSAL_SHOWN_MS: u64 = 60_000;
-/// Longest target duration in milliseconds.
-const TARGET_MS_MAX: u64 = 10_000;
 
 /// One message of a publisher.
 #[derive(Debug)]
@@ -396,6 +395,6 @@ fn cutting(config: &IngestConfig) -> Cutting {
 /// The ring has to cover the longest list that the settings allow, and two segments more, at the highest accepted bit
 /// rate. It is a cap: what lies before the list is forgotten anyway.
 fn ring_bytes_max(config: &IngestConfig) -> usize {
-    let list_ms = (config.hls.segment_ms * u64::from(config.hls.window)).max(4 * TARGET_MS_MAX);
-    usize::try_from(config.max_bitrate / 8 * (list_ms + 2 * TARGET_MS_MAX) / 1_000).unwrap_or(usize::MAX)
+    let list_ms = (config.hls.segment_ms * u64::from(config.hls.window)).max(4 * FIRST_SEGMENT_MS_MAX);
+    usize::try_from(config.max_bitrate / 8 * (list_ms + 2 * FIRST_SEGMENT_MS_MAX) / 1_000).unwrap_or(usize::MAX)
 }

@@ -6,13 +6,7 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Unix milliseconds by the wall clock, which people and NTP may set: for the start of a [`Clock`], and for what no
-/// interval is measured with.
-#[must_use]
-pub fn unix_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
+pub use lectern_process::clock::unix_ms;
 
 /// See the module. Copies agree with one another.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use super::lanes::{Lane, Waiting};
 use super::source::{Opened, Origin, Source};
 use crate::net::backoff::Backoff;
-use crate::net::{random, socket};
+use crate::net::socket;
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use lectern_media::live::LinkId;
@@ -12,6 +12,7 @@ use lectern_media::machine::Output;
 use lectern_media::relay::{HEARTBEAT_MS, Heartbeat, LINK_DEAD_MS, Probe, RELAY_APP, RelayMessage, decode};
 use lectern_media::rtmp::client::{ClientConfig, Event, Mode, Session};
 use lectern_media::rtmp::limits::CHUNK_SIZE_MAX;
+use lectern_process::random;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

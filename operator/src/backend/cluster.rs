@@ -19,6 +19,7 @@ mod watch;
 
 pub use options::OperatorOptions;
 
+use crate::start::{self, Threads};
 use anyhow::{Context as _, Result};
 use kube::Client;
 use lead::{lead, lease};
@@ -37,11 +38,8 @@ const STOP: Duration = Duration::from_secs(10);
 /// When an option cannot work, the admin port is taken, or no API server is configured. An API server that does not
 /// answer is waited for.
 pub fn main(options: &OperatorOptions) -> Result<()> {
-    crate::telemetry::init(&options.service.logs);
-    // Two of its kind in the tree would make the first connection panic.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("failed to start the runtime")?.block_on(run(options))
+    lectern_process::logs::init(&options.service.logs);
+    start::runtime(Threads::Many)?.block_on(run(options))
 }
 
 async fn run(options: &OperatorOptions) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::audience::fold::{Answer, Fold, Seen, floor};
 use bytes::Bytes;
 use jiff::Timestamp;
 use lectern_api::node_status::NodeStatus;
+use lectern_process::clock::unix_ms;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -129,8 +130,4 @@ impl Rounds {
 /// An address may belong to somebody else by the time it answers.
 fn is_of(status: &NodeStatus, id: &str) -> bool {
     status.edge.is_some() && status.event == id
-}
-
-fn unix_ms() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }

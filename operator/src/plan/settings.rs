@@ -4,15 +4,13 @@
 use super::programme;
 use crate::validate::Event;
 use jiff::Timestamp;
+use lectern_api::limits::MERGE_WINDOW_MS;
 use lectern_api::node_config::{
     DEFAULT_MAX_BITRATE_BPS, Discovery, EdgeConfig, EdgeListen, ForwardConfig, ForwardPolicy, HlsConfig, IngestConfig,
     IngestListen, PlaybackConfig, ProgrammeConfig, StreamConfig,
 };
 use lectern_api::text::hex;
 use sha2::{Digest, Sha256};
-
-/// Milliseconds over which frames for RTMP and HTTP-FLV viewers are merged into one write.
-const MERGE_WINDOW_MS: u64 = 100;
 
 /// Bytes of the hash that names a configuration.
 const VERSION_BYTES: usize = 6;

@@ -14,6 +14,8 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
+use lectern_api::limits::NAME_BYTES_MAX;
+use lectern_api::names::is_label;
 use lectern_media::programme::{State, state_json};
 use lectern_web::{Found, PAGES, Page};
 use std::sync::OnceLock;
@@ -53,7 +55,8 @@ fn parse(path: &str) -> Option<Wanted<'_>> {
         return lectern_web::find(name).map(Wanted::Asset);
     }
     if let Some(stream) = path.strip_prefix("/embed/") {
-        return is_label(stream.strip_suffix('/').unwrap_or(stream)).then_some(Wanted::Page(Page::Embed));
+        return is_label(stream.strip_suffix('/').unwrap_or(stream), NAME_BYTES_MAX)
+            .then_some(Wanted::Page(Page::Embed));
     }
     let rest = path.strip_prefix("/live/")?;
     let (stream, wanted) = match rest.split_once('/') {
@@ -62,11 +65,7 @@ fn parse(path: &str) -> Option<Wanted<'_>> {
         Some((stream, "state.json")) => (stream, Wanted::State(stream)),
         Some(_) => return None,
     };
-    is_label(stream).then_some(wanted)
-}
-
-fn is_label(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    is_label(stream, NAME_BYTES_MAX).then_some(wanted)
 }
 
 /// Answers a path that names no playlist and no media.

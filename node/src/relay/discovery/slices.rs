@@ -6,12 +6,12 @@
 
 use super::{DNS_EVERY, peer, publish, resolve};
 use crate::net::backoff::Backoff;
-use crate::net::random;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use lectern_api::node_config::Peer;
+use lectern_process::random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;

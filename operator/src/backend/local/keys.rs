@@ -6,6 +6,7 @@ use crate::plan::Plan;
 use anyhow::{Context, Result, bail};
 use lectern_api::keys;
 use lectern_api::text::hex;
+use lectern_process::random;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -113,10 +114,7 @@ fn default_state() -> Option<PathBuf> {
 }
 
 fn fresh() -> Result<String> {
-    let mut bytes = [0; ROOT_BYTES];
-    let read = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
-    read.context("failed to read /dev/urandom")?;
-    Ok(hex(&bytes))
+    Ok(hex(&random::secret::<ROOT_BYTES>()?))
 }
 
 #[cfg(test)]

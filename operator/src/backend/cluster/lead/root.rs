@@ -8,7 +8,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use lectern_api::text::hex;
 use lectern_api::{keys, labels};
-use rustls::crypto::SecureRandom;
+use lectern_process::random;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -47,9 +47,7 @@ async fn attempt(client: &Client, namespace: &str, name: &str) -> Result<Vec<u8>
 }
 
 async fn create(api: &Api<Secret>, name: &str) -> Result<Secret> {
-    let mut root = [0; ROOT_BYTES];
-    let random: &dyn SecureRandom = rustls::crypto::ring::default_provider().secure_random;
-    random.fill(&mut root).map_err(|_| anyhow::anyhow!("failed to get random bytes"))?;
+    let root = random::secret::<ROOT_BYTES>()?;
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(name.into()),
