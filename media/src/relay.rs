@@ -42,6 +42,8 @@ pub enum RelayMessage {
     Epoch(Epoch),
     /// Ingest → edge: a segment begins here.
     Mark(Mark),
+    /// Ingest → edge: the publisher changed its metadata within an epoch. A release that does not know it skips it.
+    Metadata(Metadata),
     /// Ingest → edge: the open epoch is over.
     End(End),
     /// Ingest → edge: the presentation moved on in its life.
@@ -138,6 +140,16 @@ pub struct Epoch {
     pub audio: Option<String>,
     /// See `video`.
     pub metadata: Option<String>,
+}
+
+/// Metadata of an epoch from here on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// The open epoch.
+    pub epoch: EpochId,
+    /// See [`Epoch::metadata`].
+    pub metadata: String,
 }
 
 /// A segment begins.

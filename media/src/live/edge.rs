@@ -79,6 +79,8 @@ pub enum LiveItem {
         /// There are other kinds of tracks than in the epoch before: connections are closed.
         kinds_changed: bool,
     },
+    /// Other metadata of the same epoch, as AMF0. A replay may repeat it.
+    Metadata(Bytes),
     /// Media. `t_ms` counts from the first epoch of the presentation.
     Frame(Frame),
 }

@@ -8,6 +8,7 @@ use crate::ledger::{Entry, EpochId, Ledger, Life, ListProfile, Msn, NUMBERS_BEGI
 use crate::relay::{Closed, End, Epoch, Mark};
 use crate::segment::{Carry, MuxError, Muxer, Profile};
 use crate::track::{Frame, Track, TrackSet};
+use bytes::Bytes;
 
 /// A tail shorter than this is dropped at the end of an epoch: too short to be worth a request.
 const TAIL_MS_MIN: u64 = 300;
@@ -131,6 +132,11 @@ impl OpenEpoch {
 
     pub(super) fn tracks(&self) -> &TrackSet {
         &self.tracks
+    }
+
+    /// The publisher's metadata from here on.
+    pub(super) fn set_metadata(&mut self, payload: Bytes) {
+        self.tracks.metadata = Some(payload);
     }
 
     /// Whether a segment of it was listed.

@@ -212,7 +212,8 @@ impl Ingest {
         self.session = Session::default();
     }
 
-    /// The publisher's `onMetaData`, as AMF0. It takes effect with the next epoch.
+    /// The publisher's `onMetaData`, as AMF0. Within an epoch it goes to players, once a second at most, and `index.m3u8`
+    /// follows it with the next segment.
     pub fn metadata(&mut self, now_ms: u64, payload: Bytes) {
         self.receive(now_ms, Input::Metadata(payload));
     }

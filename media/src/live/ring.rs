@@ -115,6 +115,12 @@ impl Ring {
                     self.marks.push_back(MarkAt { seq: self.next, msn: mark.msn, epoch: epoch.clone() });
                 }
             }
+            // Who joins after it is past begins with it.
+            Content::Message(RelayMessage::Metadata(change)) => {
+                if let Some(epoch) = &mut self.epoch {
+                    Arc::make_mut(epoch).metadata = Some(change.metadata.clone());
+                }
+            }
             Content::Message(_) | Content::Frame(_) => {}
         }
         let cost = cost(&content);
@@ -173,7 +179,7 @@ fn cost(content: &Content) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::Mark;
+    use crate::relay::{Mark, Metadata};
     use crate::track::{Message, Track};
     use bytes::Bytes;
 
@@ -203,6 +209,16 @@ mod tests {
         }
         ring.forget_before(6);
         assert_eq!(ring.replay(0).map(|r| (r.msn, r.epoch.epoch)), Some((6, 9)), "the epoch outlives its item");
+    }
+
+    #[test]
+    fn a_replay_begins_with_the_metadata_in_force_there() {
+        let mut ring = ring(1 << 20);
+        ring.push(mark(5));
+        ring.push(Content::Message(RelayMessage::Metadata(Metadata { epoch: 9, metadata: "00".into() })));
+        ring.push(mark(6));
+        let metadata = |need| ring.replay(need).and_then(|replay| replay.epoch.metadata.clone());
+        assert_eq!((metadata(5), metadata(6)), (None, Some("00".to_owned())));
     }
 
     #[test]

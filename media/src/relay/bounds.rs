@@ -1,7 +1,7 @@
 //! What numbers of a relay message may be. A peer proves that it knows the token, not that its numbers make sense: sums
 //! and differences of those that pass here stay far away from the ends of their types.
 
-use super::{Announcement, Closed, Epoch, Greeting, Mark, RelayMessage};
+use super::{Announcement, Closed, Epoch, Greeting, Mark, Metadata, RelayMessage};
 use crate::ledger::{Entry, Ledger, Presentation};
 
 /// Unix milliseconds, and media and discontinuity sequence numbers: the year 10,889, and as many segments.
@@ -25,6 +25,7 @@ pub(super) fn excess(message: &RelayMessage) -> Option<(&'static str, u64)> {
             .or_else(|| ordinal("msn", *msn))
             .or_else(|| ordinal("tMs", *t_ms))
             .or_else(|| closed.as_ref().and_then(of_closed)),
+        RelayMessage::Metadata(Metadata { epoch, .. }) => ordinal("epoch", *epoch),
         RelayMessage::End(end) => ordinal("epoch", end.epoch)
             .or_else(|| ordinal("tMs", end.t_ms))
             .or_else(|| end.closed.as_ref().and_then(of_closed)),

@@ -1,6 +1,6 @@
 //! The tracks of an epoch on the relay: FLV tag bodies as hexadecimal text, written by the ingest, read by every edge.
 
-use super::Epoch;
+use super::{Epoch, Metadata};
 use crate::ledger::{EpochId, Profile};
 use crate::track::TrackSet;
 use bytes::Bytes;
@@ -29,6 +29,20 @@ impl Epoch {
             Some(text) => unhex(text).map(Some),
         };
         Some(TrackSet { video: body(&self.video)?, audio: body(&self.audio)?, metadata: body(&self.metadata)? })
+    }
+}
+
+impl Metadata {
+    /// The message that announces `payload`, AMF0, in `epoch`.
+    #[must_use]
+    pub fn announcing(epoch: EpochId, payload: &[u8]) -> Self {
+        Self { epoch, metadata: hex(payload) }
+    }
+
+    /// Its AMF0. `None` if it is no hexadecimal text.
+    #[must_use]
+    pub fn payload(&self) -> Option<Bytes> {
+        unhex(&self.metadata)
     }
 }
 
@@ -71,6 +85,7 @@ mod tests {
         for text in ["1", "1g", "\u{e9}"] {
             let epoch = Epoch { video: Some(text.into()), ..Epoch::default() };
             assert_eq!(epoch.tracks(), None, "{text}");
+            assert_eq!(Metadata { epoch: 1, metadata: text.into() }.payload(), None, "{text}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::check::discontinuities;
 use crate::world::World;
+use bytes::Bytes;
 use lectern_media::ledger::Life;
 use lectern_media::live::edge::LiveItem;
 
@@ -299,6 +300,39 @@ fn a_codec_changes() {
     world.encoder.change_config();
     goes_on(&mut world, 3);
     assert_eq!(discontinuities(&world.view(0).ledger), 1);
+}
+
+/// What viewers of connections were told last of the metadata.
+fn metadata(world: &World, edge: usize) -> Option<Bytes> {
+    let told = world.edges[edge].live.iter().rev().find_map(|item| match item {
+        LiveItem::Epoch { tracks, .. } => Some(tracks.metadata.clone()),
+        LiveItem::Metadata(payload) => Some(Some(payload.clone())),
+        LiveItem::Frame(_) => None,
+    });
+    told.flatten()
+}
+
+#[test]
+fn metadata_that_change_within_an_epoch_reach_viewers_of_every_edge() {
+    let mut world = live(1, 2, 9_000);
+    for n in 0..40_u64 {
+        let now = world.now_ms;
+        let payload = Bytes::from(format!("title {n}"));
+        world.ingests[0].machine.as_mut().expect("runs").metadata(now, payload);
+        world.run(50);
+    }
+    world.run(2_000);
+    for edge in 0..2 {
+        assert_eq!(metadata(&world, edge), Some("title 39".into()), "edge {edge}");
+        let times = world.edges[edge].live.iter().filter(|item| matches!(item, LiveItem::Metadata(_))).count();
+        assert!((2..=4).contains(&times), "once a second at most, not {times} times in three seconds");
+    }
+    world.run(20_000);
+    world.kill_edge(1);
+    world.start_edge(1);
+    goes_on(&mut world, 1);
+    assert_eq!(metadata(&world, 1), Some("title 39".into()), "an edge that joins later");
+    assert_eq!(discontinuities(&world.view(0).ledger), 0);
 }
 
 #[test]

@@ -155,6 +155,7 @@ impl Driver {
                 Output::Live(LiveItem::Epoch { tracks, kinds_changed }) => {
                     self.stream.ring.epoch(tracks, kinds_changed);
                 }
+                Output::Live(LiveItem::Metadata(payload)) => self.stream.ring.metadata(payload),
                 Output::Live(LiveItem::Frame(frame)) => self.stream.ring.frame(frame),
             }
         }

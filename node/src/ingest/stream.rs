@@ -340,6 +340,7 @@ impl Source for Stream {
             | RelayMessage::Epoch(_)
             | RelayMessage::Mark(_)
             | RelayMessage::End(_)
+            | RelayMessage::Metadata(_)
             | RelayMessage::Life(_) => None,
         })
     }

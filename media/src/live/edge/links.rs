@@ -5,8 +5,8 @@ use super::{Edge, LiveItem, Output};
 use crate::ledger::{Entry, EpochId, Ledger, Msn, Profile};
 use crate::live::LinkId;
 use crate::relay::{
-    Announcement, Closed, End, Epoch, HEARTBEAT_MS, Heartbeat, IngestId, LINK_DEAD_MS, LiveLink, Mark, Missing,
-    Outranked, RelayMessage,
+    Announcement, Closed, End, Epoch, HEARTBEAT_MS, Heartbeat, IngestId, LINK_DEAD_MS, LiveLink, Mark, Metadata,
+    Missing, Outranked, RelayMessage,
 };
 
 /// One relay connection.
@@ -83,6 +83,7 @@ impl Edge {
             RelayMessage::Announcement(announcement) => self.announced(now_ms, link, announcement),
             RelayMessage::Epoch(epoch) => self.epoch(now_ms, link, &epoch),
             RelayMessage::Mark(mark) => self.mark(now_ms, link, &mark),
+            RelayMessage::Metadata(change) => self.metadata(link, &change),
             RelayMessage::End(end) => self.ended(now_ms, link, &end),
             RelayMessage::Life(life) => {
                 let source = self.source == Some(link);
@@ -179,6 +180,17 @@ impl Edge {
             self.show_epoch(link);
         } else {
             self.consider(now_ms, link, false);
+        }
+    }
+
+    /// A text that is no hexadecimal one changes nothing.
+    fn metadata(&mut self, link: LinkId, change: &Metadata) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        let Some(known) = state.epoch.as_mut().filter(|known| known.epoch == change.epoch) else { return };
+        let Some(payload) = change.payload() else { return };
+        known.tracks.metadata = Some(payload.clone());
+        if self.source == Some(link) && self.live.epoch == change.epoch {
+            self.outputs.push_back(Output::Live(LiveItem::Metadata(payload)));
         }
     }
 

@@ -51,6 +51,7 @@ impl Ingest {
             }
         }
         self.choose_lists(now_ms);
+        self.pass_metadata_on(now_ms);
         if let Source::Live(epoch) = &mut self.source
             && epoch.silence_due_ms(&self.ledger).is_some_and(|due| now_ms >= due)
         {
@@ -81,7 +82,11 @@ impl Ingest {
         match input {
             Input::Metadata(payload) => match &mut self.source {
                 Source::Opening(opening) => opening.metadata(payload),
-                Source::Live(epoch) => self.session.next_tracks(epoch.tracks()).metadata = Some(payload),
+                Source::Live(epoch) => {
+                    self.session.next_tracks(epoch.tracks()).metadata = Some(payload.clone());
+                    self.session.metadata = Some(payload);
+                    self.pass_metadata_on(now_ms);
+                }
                 Source::Absent { .. } => {}
             },
             Input::Media(stamp, message) => match message.class {
@@ -166,7 +171,7 @@ impl Ingest {
         match OpenEpoch::open(id, &self.ledger, self.settings.cutting, Profile::NEWEST, tracks, begin) {
             Ok(epoch) => {
                 self.opened_ms = Some(now_ms);
-                self.session.next = None;
+                (self.session.next, self.session.metadata) = (None, None);
                 self.outputs.push_back(Output::Note(format!("epoch {id} opens with segment {}", epoch.msn())));
                 self.ring.push(Content::Message(RelayMessage::Epoch(epoch.message())));
                 self.ring.push(Content::Message(RelayMessage::Mark(epoch.mark(None))));

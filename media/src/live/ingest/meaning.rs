@@ -3,10 +3,31 @@
 
 use super::{Ingest, Output, Source};
 use crate::codec::{self, Config};
+use crate::live::ring::Content;
+use crate::relay::{Metadata, RelayMessage};
 use crate::track::{Class, Message, Track};
 use bytes::Bytes;
 
+/// Players get new metadata at most once in this time: an encoder may send them with each frame.
+const METADATA_MS_MIN: u64 = 1_000;
+
 impl Ingest {
+    /// Metadata that the publisher changed within the epoch go to players, if it is time.
+    pub(super) fn pass_metadata_on(&mut self, now_ms: u64) {
+        let Source::Live(epoch) = &mut self.source else { return };
+        if self.session.metadata_ms.is_some_and(|at| now_ms < at + METADATA_MS_MIN) {
+            return;
+        }
+        let Some(payload) = self.session.metadata.take() else { return };
+        if epoch.tracks().metadata.as_ref() == Some(&payload) {
+            return;
+        }
+        self.session.metadata_ms = Some(now_ms);
+        let change = Metadata::announcing(epoch.id(), &payload);
+        epoch.set_metadata(payload);
+        self.ring.push(Content::Message(RelayMessage::Metadata(change)));
+    }
+
     /// A sequence header. One that cannot be read is passed over: encoders send an empty one first, or a broken one in
     /// between. A change takes effect with the next frame that decoding can start at, so that nothing before it is lost.
     pub(super) fn configuration(&mut self, now_ms: u64, message: Message) {

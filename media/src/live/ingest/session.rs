@@ -53,6 +53,9 @@ pub(super) struct Session {
     pub(super) jump: Option<(u64, i64)>,
     /// What the next epoch is to have, where it differs from the open one.
     pub(super) next: Option<TrackSet>,
+    /// Metadata that the open epoch is to have, and when it last got some.
+    pub(super) metadata: Option<Bytes>,
+    pub(super) metadata_ms: Option<u64>,
 }
 
 impl Session {

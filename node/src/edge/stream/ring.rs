@@ -22,6 +22,8 @@ pub const LAG_MS_MAX: u64 = 3_000;
 pub struct Headers {
     /// Grows with every epoch: who has seen another number needs the sequence headers.
     pub epoch: u64,
+    /// Grows with every change of metadata within an epoch.
+    pub metadata: u64,
     /// Grows when the track set changes: a player that began with another one cannot go on.
     pub generation: u64,
     /// The configurations.
@@ -94,8 +96,20 @@ impl Ring {
         if changed_tracks {
             inner.restart();
         }
-        inner.headers = Some(Arc::new(Headers { epoch: inner.epochs, generation: inner.generation, tracks }));
+        let (epoch, generation) = (inner.epochs, inner.generation);
+        inner.headers = Some(Arc::new(Headers { epoch, metadata: 0, generation, tracks }));
         self.live.store(true, Relaxed);
+    }
+
+    /// Other metadata within the epoch: frames after this have them before them.
+    pub fn metadata(&self, payload: Bytes) {
+        let mut inner = self.lock();
+        let Some(before) = inner.headers.clone().filter(|h| h.tracks.metadata.as_ref() != Some(&payload)) else {
+            return;
+        };
+        let Headers { epoch, metadata, generation, ref tracks } = *before;
+        let tracks = TrackSet { metadata: Some(payload), ..tracks.clone() };
+        inner.headers = Some(Arc::new(Headers { epoch, metadata: metadata + 1, generation, tracks }));
     }
 
     /// A frame on the viewers' timeline. Without an epoch before it there is nobody who could play it.

@@ -42,6 +42,12 @@ impl Form {
         parts.concat().into()
     }
 
+    /// Metadata alone, for those who have the sequence headers of the epoch. Their time is that of [`Form::headers`].
+    #[must_use]
+    pub fn metadata(self, tracks: &TrackSet) -> Bytes {
+        tracks.metadata.as_ref().map(|body| self.message(TagKind::Script, 0, body)).unwrap_or_default()
+    }
+
     /// What opens the stream of a viewer who joins: the FLV file header, nothing in RTMP.
     #[must_use]
     pub fn opening(self, tracks: &TrackSet) -> Bytes {

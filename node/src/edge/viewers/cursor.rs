@@ -1,6 +1,6 @@
 //! Where a viewer is in the ring, and what it gets next. No socket here: the same for every way of writing.
 
-use crate::edge::stream::ring::{Item, LAG_MS_MAX, RingCopy};
+use crate::edge::stream::ring::{Headers, Item, LAG_MS_MAX, RingCopy};
 use crate::edge::stream::wire::Form;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub enum Cursor {
         next: u64,
         /// The epoch whose headers were sent.
         epoch: u64,
+        /// Which metadata of that epoch were sent.
+        metadata: u64,
         /// The track set that the viewer began with.
         generation: u64,
         /// It skips to the next key frame: what follows before it cannot be decoded.
@@ -44,7 +46,9 @@ impl Cursor {
         let (next, seen, generation, skipping) = match *self {
             Self::Waiting if !mirror.is_live() => return (Next::Over, false),
             Self::Waiting => return (self.start(mirror, form), false),
-            Self::Playing { next, epoch, generation, skipping } => (next, epoch, generation, skipping),
+            Self::Playing { next, epoch, metadata, generation, skipping } => {
+                (next, (epoch, metadata), generation, skipping)
+            }
         };
         if generation != mirror.generation {
             return (Next::Over, false);
@@ -52,15 +56,18 @@ impl Cursor {
         let (at, skipped) = match position(mirror, next, skipping) {
             Position::At(seq) => (seq, seq != next && !skipping),
             Position::Lost => {
-                *self = Self::Playing { next, epoch: seen, generation, skipping: true };
+                *self = Self::Playing { next, epoch: seen.0, metadata: seen.1, generation, skipping: true };
                 return (Next::Nothing, !skipping);
             }
         };
         let Some(item) = mirror.get(at) else { return (Next::Nothing, false) };
-        let epoch = item.headers.epoch;
-        *self = Self::Playing { next: at, epoch, generation, skipping: false };
-        if epoch != seen {
+        let Headers { epoch, metadata, ref tracks, .. } = *item.headers;
+        *self = Self::Playing { next: at, epoch, metadata, generation, skipping: false };
+        if epoch != seen.0 {
             return (Next::Headers(item.wire_headers(form).clone()), skipped);
+        }
+        if metadata != seen.1 {
+            return (Next::Headers(form.metadata(tracks)), skipped);
         }
         (Next::Frame(item), skipped)
     }
@@ -77,17 +84,17 @@ impl Cursor {
     pub fn at(self, seq: u64) -> Self {
         match self {
             Self::Waiting => self,
-            Self::Playing { epoch, generation, skipping, .. } => {
-                Self::Playing { next: seq, epoch, generation, skipping }
+            Self::Playing { epoch, metadata, generation, skipping, .. } => {
+                Self::Playing { next: seq, epoch, metadata, generation, skipping }
             }
         }
     }
 
     fn start<'a>(&mut self, mirror: &'a RingCopy, form: Form) -> Next<'a> {
         let Some(item) = mirror.newest_start.and_then(|start| mirror.get(start)) else { return Next::Nothing };
-        let headers = &item.headers;
-        *self = Self::Playing { next: item.seq, epoch: headers.epoch, generation: headers.generation, skipping: false };
-        let opening = form.opening(&headers.tracks);
+        let Headers { epoch, metadata, generation, ref tracks } = *item.headers;
+        *self = Self::Playing { next: item.seq, epoch, metadata, generation, skipping: false };
+        let opening = form.opening(tracks);
         Next::Headers([opening.as_ref(), item.wire_headers(form)].concat().into())
     }
 }

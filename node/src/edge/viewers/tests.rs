@@ -168,6 +168,28 @@ async fn who_comes_before_the_first_key_frame_waits_for_it() {
 }
 
 #[tokio::test]
+async fn metadata_that_change_within_an_epoch_reach_who_watches_and_who_joins() {
+    let rig = Rig::new(WINDOW).await;
+    rig.stream.ring.epoch(tracks("avc config"), false);
+    rig.frames([0, 40]);
+    let mut watcher = rig.join(Form::Flv).await;
+    watcher.opening().await;
+    for _ in 0..5 {
+        watcher.tag().await;
+    }
+    rig.stream.ring.metadata(Bytes::from_static(b"metadata"));
+    rig.frames([80]);
+    assert_eq!(watcher.tag().await.text, "inter 80", "a replay repeats what was said");
+    rig.stream.ring.metadata(Bytes::from_static(b"other metadata"));
+    rig.frames([120, 200]);
+    assert_eq!(watcher.tag().await, Tag::new(18, 0, "other metadata"));
+    assert_eq!(watcher.tag().await.text, "inter 120", "a decoder in the middle gets no headers again");
+    let mut late = rig.join(Form::Flv).await;
+    late.opening().await;
+    assert_eq!(late.tag().await.text, "other metadata");
+}
+
+#[tokio::test]
 async fn without_video_anything_is_a_start() {
     let rig = Rig::new(WINDOW).await;
     rig.stream.ring.epoch(TrackSet { audio: Some(Bytes::from_static(b"aac config")), ..TrackSet::default() }, false);
