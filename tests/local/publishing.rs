@@ -1,16 +1,21 @@
 //! Publishers that the ingest refuses, by name, and publishers that replace each other.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
+use e2e::follow::Follower;
 use e2e::media::{Clip, file};
 use e2e::nodes::Fleet;
 use e2e::process::{Running, output};
 use e2e::publish::{ffmpeg, persistent};
+use e2e::reel::{Reel, Tag};
 use e2e::wait::{unix_ms, wait_for};
 use e2e::{follow, http};
 use lectern_api::node_status::IngestStatus;
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// Longer than the thirty seconds in which TCP finds out that a publisher is gone.
+const SILENT_MS: u32 = 40_000;
 const STREAM: &str = "hall-a";
 
 async fn fleet() -> (Fleet, Running, Running) {
@@ -116,6 +121,24 @@ async fn a_publisher_that_fell_silent_is_replaced_at_once() {
     }
     let status = ingest_status(&fleet).await;
     assert!(!format!("{status:?}").contains("PublisherConflict"), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_is_silent_for_forty_seconds_and_answers_tcp_goes_on() {
+    let (fleet, _ingest, _edge) = fleet().await;
+    let follower = Follower::start(&format!("http://{}", fleet.edge(0).unwrap().http), STREAM);
+    let later = |tag: Tag| match tag.at_ms {
+        0..4_000 => vec![tag],
+        _ => vec![Tag { at_ms: tag.at_ms + SILENT_MS, t_ms: tag.t_ms + SILENT_MS, ..tag }],
+    };
+    let reel = Reel::default().then(Clip::Small, 8).unwrap().each(later);
+    reel.publish(&fleet.publish_url(STREAM)).await.unwrap().expect("it is not closed");
+    let segments = wait_for("what came after the silence is listed", 10, || async {
+        Some(follower.seen().segments).filter(|segments| segments.len() >= 4)
+    });
+    let segments = segments.await.unwrap();
+    let epochs: BTreeSet<_> = segments.keys().filter_map(|name| name.split('-').nth(1)).collect();
+    assert_eq!(epochs.len(), 1, "time stamps and arrivals agree: {segments:?}", segments = segments.keys());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,11 +4,13 @@
 
 use e2e::follow::{self, Follower, Seen};
 use e2e::frames::{pictures, starts_with_a_key_frame, transport_stream};
+use e2e::http;
 use e2e::media::Clip;
 use e2e::nodes::Fleet;
 use e2e::reel::{Reel, Tag};
 use e2e::wait::{pause, wait_for};
-use std::collections::BTreeSet;
+use lectern_media::codec::avc::{self, nal};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Seconds of each shape: six segments of two seconds, and a half.
@@ -28,10 +30,23 @@ struct Row {
     lost: usize,
     /// What status says of the encoder, by the first word, at any time.
     warnings: &'static [&'static str],
+    /// Whose parameter sets are in force at the end.
+    video: Clip,
+    /// A session that ends half a second before the one of the shape begins.
+    before: Option<fn() -> Reel>,
 }
 
 /// A shape that is like any other after all.
-const PLAIN: Row = Row { name: "plain", shape: |reel| reel, segments: 7, discontinuities: 0, lost: 0, warnings: &[] };
+const PLAIN: Row = Row {
+    name: "plain",
+    shape: |reel| reel,
+    segments: 7,
+    discontinuities: 0,
+    lost: 0,
+    warnings: &[],
+    video: Clip::Small,
+    before: None,
+};
 
 const ROWS: &[Row] = &[
     PLAIN,
@@ -68,7 +83,141 @@ const ROWS: &[Row] = &[
         shape: |reel| reel.each(|tag| if tag.picture() == Some(false) { vec![] } else { vec![tag] }),
         ..PLAIN
     },
+    // The same without sound. The last one ends the session at once: its tail is too short to be listed.
+    Row {
+        name: "silent-slides",
+        shape: |reel| reel.each(|tag| if tag.kind == 9 && tag.picture() != Some(false) { vec![tag] } else { vec![] }),
+        segments: 6,
+        lost: 1,
+        ..PLAIN
+    },
+    // A camera starts again: its clock begins at zero, and the sound goes on.
+    Row {
+        name: "restarted-camera",
+        shape: |reel| {
+            reel.each(|tag| {
+                let again = tag.kind == 9 && tag.at_ms >= 6_000;
+                vec![Tag { t_ms: tag.t_ms - if again { 6_000 } else { 0 }, ..tag }]
+            })
+        },
+        discontinuities: 1,
+        warnings: &["TimestampJump", "TracksDisagree"],
+        ..PLAIN
+    },
+    // Configurations without a record, before the right one and in between.
+    Row {
+        name: "empty-video-first",
+        shape: |reel| headers(reel, 9, |header| vec![Tag::video(0, EMPTY), late(header, 300)]),
+        warnings: &["UnreadableConfiguration"],
+        ..PLAIN
+    },
+    Row {
+        name: "empty-sound-first",
+        shape: |reel| headers(reel, 8, |header| vec![header.with_body(&[0xaf, 0]), late(header, 300)]),
+        warnings: &["UnreadableConfiguration"],
+        ..PLAIN
+    },
+    Row {
+        name: "empty-in-between",
+        shape: |reel| headers(reel, 9, |header| vec![header, Tag::video(5_000, EMPTY)]),
+        warnings: &["UnreadableConfiguration"],
+        ..PLAIN
+    },
+    // Sound begins after the first segment.
+    Row {
+        name: "late-sound",
+        shape: |reel| {
+            let from = |tag: &Tag| if tag.is_header() { 3_000 } else { 0 };
+            reel.each(|tag| match tag.kind {
+                18 => vec![],
+                8 if tag.is_header() => vec![Tag { at_ms: from(&tag), t_ms: from(&tag), ..tag }],
+                8 if tag.at_ms <= 3_000 => vec![],
+                _ => vec![tag],
+            })
+        },
+        discontinuities: 1,
+        ..PLAIN
+    },
+    // The size changes, and only the key frames say so.
+    Row {
+        name: "sets-in-key-frames",
+        shape: |_| sets_in_key_frames(),
+        discontinuities: 1,
+        video: Clip::Plain,
+        ..PLAIN
+    },
+    // Start codes in the place of lengths, and between units that have one length together.
+    Row { name: "annex-b", shape: |reel| pictures_as(reel, annex_b), ..PLAIN },
+    Row { name: "joined", shape: |reel| pictures_as(reel, joined), ..PLAIN },
+    // A session of a tenth of a second, and one with a key frame each 8.3 s.
+    Row {
+        name: "again-at-once",
+        shape: |_| clip(Clip::DefaultGop, SHAPE_S),
+        video: Clip::DefaultGop,
+        before: Some(|| clip(Clip::DefaultGop, 1).each(|tag| if tag.at_ms < 100 { vec![tag] } else { vec![] })),
+        segments: 2,
+        warnings: &["GopTooLong"],
+        ..PLAIN
+    },
+    // The record repeats profile and level wrongly.
+    Row {
+        name: "zero-level",
+        shape: |reel| headers(reel, 9, |header| vec![header.with_byte(6, 0).with_byte(7, 0).with_byte(8, 0)]),
+        ..PLAIN
+    },
 ];
+
+/// A header of H.264 without a record.
+const EMPTY: &[u8] = &[0x17, 0, 0, 0, 0];
+
+fn clip(clip: Clip, seconds: u32) -> Reel {
+    Reel::default().then(clip, seconds).expect("ffmpeg makes it")
+}
+
+fn late(tag: Tag, ms: u32) -> Tag {
+    Tag { at_ms: ms, t_ms: ms, ..tag }
+}
+
+/// Other tags in the place of the headers of a track.
+fn headers(reel: Reel, kind: u8, change: fn(Tag) -> Vec<Tag>) -> Reel {
+    reel.each(|tag| if tag.kind == kind && tag.is_header() { change(tag) } else { vec![tag] })
+}
+
+/// Other access units in the place of those of the pictures.
+fn pictures_as(reel: Reel, change: fn(&[&[u8]]) -> Vec<u8>) -> Reel {
+    reel.each(|tag| {
+        if tag.picture().is_none() {
+            return vec![tag];
+        }
+        let (header, units) = tag.body.split_at(5);
+        let units: Vec<_> = nal::units(units, 4).map(|unit| unit.expect("whole")).collect();
+        vec![tag.with_body(&[header, &change(&units)].concat())]
+    })
+}
+
+fn annex_b(units: &[&[u8]]) -> Vec<u8> {
+    units.iter().flat_map(|unit| [&[0, 0, 0, 1][..], unit].concat()).collect()
+}
+
+fn joined(units: &[&[u8]]) -> Vec<u8> {
+    let unit = units.join(&[0, 0, 0, 1][..]);
+    [&u32::try_from(unit.len()).expect("short").to_be_bytes()[..], &unit].concat()
+}
+
+/// Six seconds, then seven of another size, with its parameter sets in the key frames and no header.
+fn sets_in_key_frames() -> Reel {
+    let other = clip(Clip::Plain, 1);
+    let record = other.tags().iter().find(|tag| tag.kind == 9 && tag.is_header()).expect("a header").body.slice(5..);
+    let config = avc::Config::parse(&record).expect("readable");
+    let sets = config.parameter_sets().map(|set| joined(&[set])).collect::<Vec<_>>().concat();
+    let both = clip(Clip::Small, 6).then(Clip::Plain, 7).expect("ffmpeg makes it");
+    both.each(|tag| match tag.picture() {
+        _ if tag.at_ms <= 6_000 => vec![tag],
+        Some(true) => vec![tag.with_body(&[&tag.body[..5], &sets, &tag.body[5..]].concat())],
+        None if tag.kind == 18 || tag.is_header() => vec![],
+        Some(false) | None => vec![tag],
+    })
+}
 
 /// Repeats the header of the video at each key frame, as `change` makes it of the count (0 and 1 in turn) and the first.
 fn repeated(reel: Reel, change: fn(u8, Tag) -> Tag) -> Reel {
@@ -102,7 +251,16 @@ async fn every_shape_becomes_what_it_has_to() {
         let count = reel.tags().iter().filter(|tag| tag.picture().is_some()).count();
         let followers =
             [0, 1].map(|edge| Follower::start(&format!("http://{}", fleet.edge(edge).unwrap().http), row.name));
-        published.push((row, count, followers, reel.publish(&fleet.publish_url(row.name))));
+        let wanted = index_of(row, &reel);
+        let (url, before) = (fleet.publish_url(row.name), row.before.map(|before| before()));
+        let publisher = tokio::spawn(async move {
+            if let Some(before) = before {
+                before.publish(&url).await??;
+                pause(Duration::from_millis(500)).await;
+            }
+            reel.publish(&url).await?
+        });
+        published.push((row, (count, wanted), followers, publisher));
     }
     let mut warnings: Vec<BTreeSet<String>> = vec![BTreeSet::new(); ROWS.len()];
     while !published.iter().all(|(.., publisher)| publisher.is_finished()) {
@@ -114,7 +272,7 @@ async fn every_shape_becomes_what_it_has_to() {
         pause(Duration::from_millis(500)).await;
     }
     let mut wrong = Vec::new();
-    for ((row, count, followers, publisher), warnings) in published.into_iter().zip(warnings) {
+    for ((row, (count, wanted), followers, publisher), warnings) in published.into_iter().zip(warnings) {
         if let Err(error) = publisher.await.unwrap() {
             wrong.push(format!("{}: the publisher was closed: {error:#}", row.name));
             continue;
@@ -125,7 +283,10 @@ async fn every_shape_becomes_what_it_has_to() {
         let listed = listed.await;
         let seen = followers.map(|follower| follower.seen());
         let outcome = match listed {
-            Ok(()) => check(&fleet, row, count, &warnings, &seen).await,
+            Ok(()) => match check(&fleet, row, count, &warnings, &seen).await {
+                Ok(()) => check_index(&fleet, row, &wanted).await,
+                failed => failed,
+            },
             Err(error) => Err(error.context(format!("segments: {:?}", seen[0].segments.keys()))),
         };
         if let Err(error) = outcome {
@@ -159,10 +320,48 @@ async fn check(
         transport_stream(body)?;
         anyhow::ensure!(starts_with_a_key_frame(body)?, "{name} does not begin with a key frame");
     }
-    let file = fleet.folder.path().join(format!("{}.ts", row.name));
-    std::fs::write(&file, seen.segments.values().flatten().copied().collect::<Vec<u8>>())?;
-    let decoded = pictures(&file).await?.len();
+    let decoded = decoded(fleet, row, seen).await?;
     let least = published - row.lost;
     anyhow::ensure!((least..=published).contains(&decoded), "{decoded} pictures of {published} decoded");
+    Ok(())
+}
+
+/// Pictures that ffmpeg decodes without a word, epoch by epoch.
+async fn decoded(fleet: &Fleet, row: &Row, seen: &Seen) -> anyhow::Result<usize> {
+    let mut epochs: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    for (name, body) in &seen.segments {
+        let epoch = name.split('-').nth(1).unwrap_or_default();
+        epochs.entry(epoch).or_default().extend_from_slice(body);
+    }
+    let mut decoded = 0;
+    for (epoch, bytes) in epochs {
+        let file = fleet.folder.path().join(format!("{}-{epoch}.ts", row.name));
+        std::fs::write(&file, bytes)?;
+        decoded += pictures(&file).await?.len();
+    }
+    Ok(decoded)
+}
+
+/// What `index.m3u8` has to say once all is published.
+fn index_of(row: &Row, reel: &Reel) -> Vec<String> {
+    let own = clip(row.video, 1);
+    let header = own.tags().iter().find(|tag| tag.kind == 9 && tag.is_header()).expect("a header");
+    // The record of x264 repeats what its parameter set says.
+    let video = header.body[6..9].iter().fold("avc1.".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+    let sound = reel.tags().iter().any(|tag| tag.kind == 8 && !tag.is_header());
+    let codecs = if sound { format!("{video},mp4a.40.2") } else { video };
+    vec![format!("CODECS=\"{codecs}\""), "FRAME-RATE=30.000".into(), "AVERAGE-BANDWIDTH=".into()]
+}
+
+async fn check_index(fleet: &Fleet, row: &Row, wanted: &[String]) -> anyhow::Result<()> {
+    let mut texts = Vec::new();
+    for edge in [0, 1] {
+        let url = format!("http://{}/live/{}/index.m3u8", fleet.edge(edge)?.http, row.name);
+        texts.push(http::get(&url).await?.text());
+    }
+    anyhow::ensure!(texts[0] == texts[1], "two edges: {texts:?}");
+    for part in wanted {
+        anyhow::ensure!(texts[0].contains(part), "{part} is not in {}", texts[0]);
+    }
     Ok(())
 }

@@ -50,6 +50,12 @@ impl Tag {
         media.then(|| self.body.first().is_some_and(|first| first >> 4 == 1))
     }
 
+    /// The same message with another body.
+    #[must_use]
+    pub fn with_body(&self, body: &[u8]) -> Self {
+        Self { body: Bytes::copy_from_slice(body), ..self.clone() }
+    }
+
     /// The same message with one byte of its body changed.
     #[must_use]
     pub fn with_byte(&self, at: usize, value: u8) -> Self {

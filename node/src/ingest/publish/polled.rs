@@ -131,4 +131,15 @@ mod tests {
         let error = polled.write_all(&vec![0; 64 << 20]).await.unwrap_err();
         assert_eq!(error.to_string(), "the publisher takes no answer");
     }
+
+    #[tokio::test]
+    async fn tcp_asks_a_silent_publisher_whether_it_is_there() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let polled = Polled::new(listener.accept().await.unwrap().0).unwrap();
+        let socket = SockRef::from(&polled.socket);
+        let asked = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!((asked.0, asked.1, socket.tcp_keepalive_retries().unwrap()), KEEPALIVE);
+    }
 }
