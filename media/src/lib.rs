@@ -14,6 +14,7 @@ pub mod live;
 pub mod machine;
 pub mod programme;
 pub mod relay;
+pub mod rendition;
 pub mod rtmp;
 pub mod segment;
 pub mod time;

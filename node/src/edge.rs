@@ -40,6 +40,7 @@ use relay_in::RelayIn;
 use siblings::Siblings;
 use status::EdgeNode;
 use stream::hub::Hub;
+use stream::source::{Chain, Held};
 use token::Token;
 
 pub use siblings::SiblingLedger;
@@ -142,7 +143,10 @@ impl Edge {
         let pending = PendingConnections::new(Limits::PUBLIC);
         let play = Play { hub: Arc::clone(&self.hub), shards: Arc::clone(&self.shards), pending };
         tokio::spawn(Arc::new(play).serve(bound.rtmp, stop.clone()));
-        let source = Arc::new(OnDemand(Arc::clone(&self.registry)));
+        // Cheapest first.
+        let held = Arc::new(Held(Arc::clone(&self.hub)));
+        let siblings = Arc::new(OnDemand(Arc::clone(&self.registry)));
+        let source = Arc::new(Chain::new(vec![held, siblings]));
         let state = HttpState::new(Arc::clone(&self.hub), Arc::clone(&self.shards), source, self.merge_window);
         tokio::spawn(serve(state, bound.http, stop.clone()));
         tokio::spawn(Arc::clone(&self.node).measure(never.clone()));

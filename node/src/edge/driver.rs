@@ -9,6 +9,7 @@ use lectern_media::ledger::{Entry, Ledger, Life, SegmentName};
 use lectern_media::live::edge::{LiveItem, Output};
 use lectern_media::live::{Edge, LinkId, View};
 use lectern_media::relay::RelayMessage;
+use lectern_media::rendition::SegmentKey;
 use lectern_media::track::Track;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -182,8 +183,8 @@ impl Driver {
         let now_ms = self.hub.clock.now_ms();
         let before = self.stream.snapshot.load_full();
         let snapshot = Snapshot::next(&before, view, now_ms);
-        for (name, segment) in snapshot.segments.iter().filter(|(name, _)| !before.segments.contains_key(name)) {
-            self.machine.moved(*name, segment.data.bytes.clone());
+        for (key, segment) in snapshot.segments.iter().filter(|(key, _)| !before.segments.contains_key(key)) {
+            self.machine.moved(key.name, segment.data.bytes.clone());
         }
         self.stream.publish(snapshot);
         if over && self.stream.ring.is_live() {
@@ -203,7 +204,7 @@ impl Driver {
         let (siblings, stream, answers) = (self.siblings.clone(), self.stream.clone(), self.answers.clone());
         let hub = Arc::clone(&self.hub);
         tokio::spawn(async move {
-            let bytes = siblings.segment(sibling, &stream.name, name).await;
+            let bytes = siblings.segment(sibling, &stream.name, SegmentKey::source(name)).await;
             let count = if bytes.is_some() { &hub.totals.sibling_fetches } else { &hub.totals.sibling_failures };
             count.fetch_add(1, Relaxed);
             let _ = answers.send(Input::Fetched(sibling, name, bytes)).await;

@@ -5,11 +5,12 @@ use super::siblings::Siblings;
 use super::stream::hub::{Hub, Playback};
 use super::stream::origins::Origins;
 use super::stream::pages::Pages;
-use super::stream::source::SegmentSource;
+use super::stream::source::{SegmentSource, Wanted};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use lectern_media::ledger::{Entry, Hash, SegmentName};
+use lectern_media::ledger::Hash;
 use lectern_media::relay::EventInfo;
+use lectern_media::rendition::SegmentKey;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,7 +31,7 @@ pub struct Registry {
     siblings: Arc<Siblings>,
     inner: Mutex<Inner>,
     /// Fetches on demand under way: one for each segment, however many ask.
-    wanted: Mutex<HashMap<(String, SegmentName), Fetching>>,
+    wanted: Mutex<HashMap<(String, SegmentKey), Fetching>>,
 }
 
 /// What a fetch brings, for all who wait for it.
@@ -125,14 +126,13 @@ impl Registry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(self: Arc<Self>, stream: String, entry: Entry) -> Option<Bytes> {
-        let name = entry.name();
-        let key = (stream.clone(), name);
+    async fn fetch(self: Arc<Self>, segment: Wanted) -> Option<Bytes> {
+        let key = (segment.stream.clone(), segment.key());
         let cell = {
             let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(wanted.entry(key.clone()).or_default())
         };
-        let bytes = cell.get_or_init(|| self.fetch_now(&stream, &entry)).await.clone();
+        let bytes = cell.get_or_init(|| self.fetch_now(&segment)).await.clone();
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         if wanted.get(&key).is_some_and(|now| Arc::ptr_eq(now, &cell)) {
             wanted.remove(&key);
@@ -140,13 +140,14 @@ impl Registry {
         bytes
     }
 
-    async fn fetch_now(&self, stream: &str, entry: &Entry) -> Option<Bytes> {
+    async fn fetch_now(&self, segment: &Wanted) -> Option<Bytes> {
+        let entry = &segment.entry;
         let others = self.lock().others.clone();
         // Another first one for each segment, so that no sibling gets all the questions.
         let turn = usize::try_from(entry.msn).unwrap_or(0);
         for n in 0..others.len().min(ASKED_MAX) {
             let sibling = others[(turn + n) % others.len()];
-            match self.siblings.segment(sibling, stream, entry.name()).await {
+            match self.siblings.segment(sibling, &segment.stream, segment.key()).await {
                 Some(bytes) if Hash::of(&bytes) == entry.hash => {
                     self.hub.totals.sibling_fetches.fetch_add(1, Relaxed);
                     return Some(bytes);
@@ -158,13 +159,13 @@ impl Registry {
     }
 }
 
-/// [`Registry`] as the HTTP port sees it.
+/// The siblings as a source of segments.
 #[derive(Debug)]
 pub struct OnDemand(pub Arc<Registry>);
 
 impl SegmentSource for OnDemand {
-    fn fetch(&self, stream: String, entry: Entry) -> BoxFuture<'static, Option<Bytes>> {
-        Box::pin(Arc::clone(&self.0).fetch(stream, entry))
+    fn fetch(&self, wanted: Wanted) -> BoxFuture<'static, Option<Bytes>> {
+        Box::pin(Arc::clone(&self.0).fetch(wanted))
     }
 }
 

@@ -13,7 +13,8 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use lectern_media::ledger::{Entry, Ledger, ListProfile, Msn, SegmentName};
+use lectern_media::ledger::{Entry, Ledger, ListProfile, Msn};
+use lectern_media::rendition::{Rendition, SegmentKey};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -95,8 +96,8 @@ impl Siblings {
     }
 
     /// A segment, if the sibling has it and sends it in time. Whether the bytes are right is for the caller to see.
-    pub async fn segment(&self, sibling: SocketAddr, stream: &str, name: SegmentName) -> Option<Bytes> {
-        self.get(sibling, &format!("/relay/{stream}/{name}"), SEGMENT_MS, SEGMENT_BYTES_MAX).await
+    pub async fn segment(&self, sibling: SocketAddr, stream: &str, key: SegmentKey) -> Option<Bytes> {
+        self.get(sibling, &format!("/relay/{stream}/{key}"), SEGMENT_MS, SEGMENT_BYTES_MAX).await
     }
 
     async fn get(&self, sibling: SocketAddr, path: &str, limit_ms: u64, bytes_max: usize) -> Option<Bytes> {
@@ -128,7 +129,7 @@ impl Siblings {
 
 /// The routes that answer siblings; part of the admin port.
 pub fn routes(hub: Arc<Hub>, token: Arc<Token>) -> Router {
-    Router::new().route("/relay/{stream}/{what}", get(answer)).with_state((hub, token))
+    Router::new().route("/relay/{stream}/{*what}", get(answer)).with_state((hub, token))
 }
 
 async fn answer(
@@ -145,14 +146,15 @@ async fn answer(
     };
     let snapshot = stream.snapshot.load();
     if what == "ledger" {
-        let held = snapshot.segments.keys().filter_map(|name| name.msn()).collect();
+        let source = snapshot.segments.keys().filter(|key| key.rendition == Rendition::Source);
+        let held = source.filter_map(|key| key.name.msn()).collect();
         return match snapshot.view.for_sibling(asked.lists) {
             Some((ledger, others)) => axum::Json(SiblingLedger { ledger, held, others }).into_response(),
             None => (StatusCode::CONFLICT, "the playlists of this ledger have a text that you do not write\n")
                 .into_response(),
         };
     }
-    match SegmentName::parse(&what).and_then(|name| snapshot.segments.get(&name)) {
+    match SegmentKey::parse(&what).and_then(|key| snapshot.segments.get(&key)) {
         Some(segment) => {
             ([(CONTENT_TYPE, segment.entry.profile.content_type())], segment.data.bytes.clone()).into_response()
         }

@@ -2,12 +2,13 @@
 
 use super::counting::{Answered, Protocol, Sample};
 use super::stream::hub::{Hub, Stream};
-use super::stream::snapshot::{Segment, Snapshot};
+use super::stream::snapshot::Snapshot;
 use super::token::Token;
 use crate::admin::{Exposition, StatusSource};
 use lectern_api::node_status::{EdgeStatus, EdgeStream, NodeStatus};
-use lectern_media::ledger::Life;
+use lectern_media::ledger::{Life, Msn};
 use lectern_media::live::edge::ALONE_MS;
+use lectern_media::rendition::SegmentKey;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -164,11 +165,36 @@ impl StatusSource for EdgeNode {
     }
 }
 
-/// The newest listed segments, oldest first.
-fn newest(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Segment>> {
+/// The newest listed segments, oldest first: each with what was fetched of it in all renditions together, since a viewer
+/// takes it in one of them.
+fn newest(snapshot: &Snapshot) -> impl Iterator<Item = Counted> {
     let listed = snapshot.view.ledger.listed();
     let from = listed.len().saturating_sub(COUNTED_SEGMENTS);
-    listed.iter().skip(from).filter_map(|entry| snapshot.segments.get(&entry.name()))
+    listed.iter().skip(from).filter_map(|entry| {
+        let key = |rendition| SegmentKey { rendition, name: entry.name() };
+        let mut held = snapshot.renditions().filter_map(|rendition| snapshot.segments.get(&key(rendition)));
+        let fetches = &held.next()?.fetches;
+        let first = Counted {
+            msn: entry.msn,
+            begun: fetches.begun(),
+            completed: fetches.completed(),
+            held_since_ms: fetches.held_since_ms,
+        };
+        Some(held.fold(first, |sum, segment| Counted {
+            begun: sum.begun + segment.fetches.begun(),
+            completed: sum.completed + segment.fetches.completed(),
+            ..sum
+        }))
+    })
+}
+
+/// What was fetched of one segment.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    msn: Msn,
+    begun: u64,
+    completed: u64,
+    held_since_ms: u64,
 }
 
 /// Viewers of a stream by requests begun, and its connections. A joining crowd shows in the segment that most of them
@@ -176,11 +202,11 @@ fn newest(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Segment>> {
 fn begun(stream: &Stream) -> u64 {
     let snapshot = stream.snapshot.load();
     let open = snapshot.view.ledger.life == Life::Open;
-    let hls = newest(&snapshot).map(|segment| segment.fetches.begun()).max().filter(|_| open);
+    let hls = newest(&snapshot).map(|counted| counted.begun).max().filter(|_| open);
     hls.unwrap_or(0) + stream.rtmp_viewers.load(Relaxed) + stream.flv_viewers.load(Relaxed)
 }
 
-fn describe(stream: &Stream, now_ms: u64) -> EdgeStream {
+pub(super) fn describe(stream: &Stream, now_ms: u64) -> EdgeStream {
     let snapshot = stream.snapshot.load();
     let (view, ledger) = (&snapshot.view, &snapshot.view.ledger);
     let state = match ledger.life {
@@ -188,10 +214,8 @@ fn describe(stream: &Stream, now_ms: u64) -> EdgeStream {
         Life::Ended => "ended",
         Life::Open | Life::Gone => "idle",
     };
-    let counted = newest(&snapshot).map(|segment| {
-        let age_ms = now_ms.saturating_sub(segment.fetches.held_since_ms);
-        (segment.entry.msn, segment.fetches.completed(), age_ms)
-    });
+    let counted =
+        newest(&snapshot).map(|counted| (counted.msn, counted.completed, now_ms.saturating_sub(counted.held_since_ms)));
     let target_s = ledger.presentation.as_ref().map(|presentation| presentation.target_s);
     let reloads = stream.reloads.within(target_s.map_or(0, u64::from) * 1_000);
     EdgeStream {

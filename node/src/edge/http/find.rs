@@ -13,7 +13,7 @@ use crate::edge::door;
 use crate::edge::stream::hub::Stream;
 use crate::edge::stream::snapshot::{Lookup, Playlist, Snapshot};
 use http::{Method, Response, StatusCode};
-use lectern_media::ledger::SegmentName;
+use lectern_media::rendition::{Rendition, SegmentKey};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,10 +22,10 @@ use std::sync::atomic::Ordering::Relaxed;
 pub enum Wanted {
     /// The multivariant playlist, before the first segment.
     Index(Arc<Stream>),
-    /// The media playlist, before the first segment.
-    Media(Arc<Stream>),
+    /// The media playlist of a rendition, before its first segment.
+    Media(Arc<Stream>, Rendition),
     /// A segment that this edge does not hold.
-    Segment(Arc<Stream>, SegmentName),
+    Segment(Arc<Stream>, SegmentKey),
 }
 
 impl Wanted {
@@ -33,7 +33,7 @@ impl Wanted {
     #[must_use]
     pub fn stream(&self) -> &Arc<Stream> {
         match self {
-            Self::Index(stream) | Self::Media(stream) | Self::Segment(stream, _) => stream,
+            Self::Index(stream) | Self::Media(stream, _) | Self::Segment(stream, _) => stream,
         }
     }
 }
@@ -55,6 +55,11 @@ pub fn find(
         return Ok(reply::problem(Problem::Method));
     }
     let Some(route) = route::parse(path) else { return Ok(page::answer(state, connection, head, path)) };
+    // A rendition that the stream does not have is a path that means nothing, like any other.
+    let offers = |stream: Arc<Stream>| stream.snapshot.load().offers(route.rendition());
+    if route.rendition() != Rendition::Source && !state.hub.stream(route.stream()).is_some_and(offers) {
+        return Ok(page::answer(state, connection, head, path));
+    }
     let stream = match door::find(&state.hub, route.stream()) {
         Ok(stream) => stream,
         Err(refusal) => return Ok(reply::refusal(connection, refusal)),
@@ -62,13 +67,15 @@ pub fn find(
     stream.asked_ms.store(state.hub.clock.now_ms(), Relaxed);
     match route {
         Route::Index(_) => index(state, connection, head, &stream),
-        Route::Media(_) => {
+        Route::Media(_, rendition) => {
+            // A viewer reloads the list of one rendition at a time, so that the requests of all add up to the viewers.
             if head.is_get() {
                 stream.reloads.add();
             }
-            playlist(connection, head, &stream, |snapshot| snapshot.media.as_ref(), Wanted::Media)
+            let wanted = |stream| Wanted::Media(stream, rendition);
+            playlist(connection, head, &stream, |snapshot| snapshot.media.get(&rendition), wanted)
         }
-        Route::Segment(_, name) => segment(state, head, &stream, name),
+        Route::Segment(_, key) => segment(state, head, &stream, key),
         Route::Flv(_) => Ok(live::answer(state, connection, head, &stream)),
     }
 }
@@ -92,7 +99,7 @@ fn playlist(
     head: &RequestHead,
     stream: &Arc<Stream>,
     which: impl Fn(&Snapshot) -> Option<&Arc<Playlist>>,
-    wanted: fn(Arc<Stream>) -> Wanted,
+    wanted: impl Fn(Arc<Stream>) -> Wanted,
 ) -> Result<Response<Body>, Wanted> {
     let snapshot = stream.snapshot.load();
     match which(&snapshot) {
@@ -106,11 +113,11 @@ fn segment(
     state: &HttpState,
     head: &RequestHead,
     stream: &Arc<Stream>,
-    name: SegmentName,
+    key: SegmentKey,
 ) -> Result<Response<Body>, Wanted> {
-    match stream.snapshot.load().lookup(&name, state.hub.clock.now_ms()) {
+    match stream.snapshot.load().lookup(&key, state.hub.clock.now_ms()) {
         Lookup::Held(segment) => Ok(send_segment(head, segment)),
         Lookup::Nowhere => Ok(reply::problem(Problem::NoSuchSegment)),
-        Lookup::Elsewhere(_) | Lookup::Ahead | Lookup::Unsure => Err(Wanted::Segment(Arc::clone(stream), name)),
+        Lookup::Elsewhere(_) | Lookup::Ahead | Lookup::Unsure => Err(Wanted::Segment(Arc::clone(stream), key)),
     }
 }

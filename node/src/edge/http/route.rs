@@ -1,6 +1,6 @@
 //! The URLs that viewers use.
 
-use lectern_media::ledger::SegmentName;
+use lectern_media::rendition::{self, Rendition, SegmentKey};
 use std::borrow::Cow;
 
 /// What a path names.
@@ -8,10 +8,10 @@ use std::borrow::Cow;
 pub enum Route<'a> {
     /// `/live/STREAM/index.m3u8`: the multivariant playlist.
     Index(&'a str),
-    /// `/live/STREAM/media.m3u8`: the media playlist.
-    Media(&'a str),
-    /// `/live/STREAM/PROFILE-EPOCH-MSN.ts`.
-    Segment(&'a str, SegmentName),
+    /// `/live/STREAM/media.m3u8`, or `/live/STREAM/RENDITION/media.m3u8`: a media playlist.
+    Media(&'a str, Rendition),
+    /// `/live/STREAM/PROFILE-EPOCH-MSN.ts`, or `/live/STREAM/RENDITION/PROFILE-EPOCH-MSN.ts`.
+    Segment(&'a str, SegmentKey),
     /// `/live/STREAM.flv`.
     Flv(&'a str),
 }
@@ -51,8 +51,10 @@ pub fn parse(path: &str) -> Option<Route<'_>> {
     let route = match rest.split_once('/') {
         None => Route::Flv(rest.strip_suffix(".flv")?),
         Some((stream, "index.m3u8")) => Route::Index(stream),
-        Some((stream, "media.m3u8")) => Route::Media(stream),
-        Some((stream, file)) => Route::Segment(stream, SegmentName::parse(file)?),
+        Some((stream, path)) => match rendition::split(path)? {
+            (rendition, "media.m3u8") => Route::Media(stream, rendition),
+            _ => Route::Segment(stream, SegmentKey::parse(path)?),
+        },
     };
     (!route.stream().is_empty()).then_some(route)
 }
@@ -62,7 +64,17 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn stream(&self) -> &'a str {
         match self {
-            Self::Index(stream) | Self::Media(stream) | Self::Segment(stream, _) | Self::Flv(stream) => stream,
+            Self::Index(stream) | Self::Media(stream, _) | Self::Segment(stream, _) | Self::Flv(stream) => stream,
+        }
+    }
+
+    /// Of which picture it is.
+    #[must_use]
+    pub fn rendition(&self) -> Rendition {
+        match self {
+            Self::Index(_) | Self::Flv(_) => Rendition::Source,
+            Self::Media(_, rendition) => *rendition,
+            Self::Segment(_, key) => key.rendition,
         }
     }
 }
@@ -71,6 +83,7 @@ impl<'a> Route<'a> {
 mod tests {
     use super::{Route, normal, parse};
     use lectern_media::ledger::{Profile, SegmentName};
+    use lectern_media::rendition::{Name, Rendition, SegmentKey};
 
     #[test]
     fn encoded_characters_that_need_no_encoding_are_decoded_and_no_others() {
@@ -87,10 +100,20 @@ mod tests {
     #[test]
     fn paths_are_told_apart() {
         let name = SegmentName::media(Profile::ONE, 1_790_000_000_000, 42);
+        let small = Rendition::Named(Name::parse("720p").unwrap());
         let cases = [
             ("/live/hall-a/index.m3u8", Some(Route::Index("hall-a"))),
-            ("/live/hall-a/media.m3u8", Some(Route::Media("hall-a"))),
-            ("/live/hall-a/1-1790000000000-42.ts", Some(Route::Segment("hall-a", name))),
+            ("/live/hall-a/media.m3u8", Some(Route::Media("hall-a", Rendition::Source))),
+            ("/live/hall-a/720p/media.m3u8", Some(Route::Media("hall-a", small))),
+            ("/live/hall-a/1-1790000000000-42.ts", Some(Route::Segment("hall-a", SegmentKey::source(name)))),
+            (
+                "/live/hall-a/720p/1-1790000000000-42.ts",
+                Some(Route::Segment("hall-a", SegmentKey { rendition: small, name })),
+            ),
+            ("/live/hall-a/720p/index.m3u8", None),
+            ("/live/hall-a/720p/480p/media.m3u8", None),
+            ("/live/hall-a/media/media.m3u8", None),
+            ("/live/hall-a//media.m3u8", None),
             ("/live/hall-a.flv", Some(Route::Flv("hall-a"))),
             ("/live/hall-a/1-1790000000000-042.ts", None),
             ("/live/hall-a/x.ts", None),

@@ -6,7 +6,7 @@ use crate::edge::stream::hub::Hub;
 use crate::edge::stream::hub::{Playback, Stream};
 use crate::edge::stream::origins::Origins;
 use crate::edge::stream::snapshot::Snapshot;
-use crate::edge::stream::source::SegmentSource;
+use crate::edge::stream::source::{SegmentSource, Wanted};
 use crate::edge::viewers::Shards;
 use crate::net::clock::Clock;
 use bytes::Bytes;
@@ -27,6 +27,7 @@ mod flv;
 mod holding;
 mod pages;
 mod playlists;
+mod renditions;
 mod segments;
 
 const EPOCH: u64 = 1_790_000_000_000;
@@ -38,8 +39,8 @@ struct Sibling {
 }
 
 impl SegmentSource for Sibling {
-    fn fetch(&self, _stream: String, entry: Entry) -> BoxFuture<'static, Option<Bytes>> {
-        let bytes = self.has.clone().filter(|bytes| Hash::of(bytes) == entry.hash);
+    fn fetch(&self, wanted: Wanted) -> BoxFuture<'static, Option<Bytes>> {
+        let bytes = self.has.clone().filter(|bytes| Hash::of(bytes) == wanted.entry.hash);
         Box::pin(std::future::ready(bytes))
     }
 }

@@ -11,8 +11,10 @@ use super::send::{send_playlist, send_segment};
 use super::state::HttpState;
 use crate::edge::stream::hub::Stream;
 use crate::edge::stream::snapshot::{Lookup, Playlist, Segment, Snapshot};
+use crate::edge::stream::source;
 use http::Response;
-use lectern_media::ledger::{Entry, SegmentName};
+use lectern_media::ledger::Entry;
+use lectern_media::rendition::SegmentKey;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -23,8 +25,8 @@ pub async fn wait(state: &HttpState, connection: &Connection, head: &RequestHead
     let waiting = async {
         match &wanted {
             Wanted::Index(stream) => playlist(connection, head, stream, |s| s.index.as_ref()).await,
-            Wanted::Media(stream) => playlist(connection, head, stream, |s| s.media.as_ref()).await,
-            Wanted::Segment(stream, name) => segment(state, head, stream, *name).await,
+            Wanted::Media(stream, rendition) => playlist(connection, head, stream, |s| s.media.get(rendition)).await,
+            Wanted::Segment(stream, key) => segment(state, head, stream, *key).await,
         }
     };
     timeout(hold, waiting).await.unwrap_or_else(|_| reply::problem(Problem::TooLate))
@@ -53,13 +55,13 @@ async fn playlist(
     }
 }
 
-async fn segment(state: &HttpState, head: &RequestHead, stream: &Stream, name: SegmentName) -> Response<Body> {
+async fn segment(state: &HttpState, head: &RequestHead, stream: &Stream, key: SegmentKey) -> Response<Body> {
     let mut changed = stream.changed.subscribe();
     let mut asked_ms = state.hub.clock.now_ms();
     let mut inquired = false;
     loop {
         let mut elsewhere = None;
-        match stream.snapshot.load().lookup(&name, asked_ms) {
+        match stream.snapshot.load().lookup(&key, asked_ms) {
             Lookup::Held(segment) => return send_segment(head, segment),
             Lookup::Nowhere => return reply::problem(Problem::NoSuchSegment),
             Lookup::Elsewhere(entry) => elsewhere = Some(entry.clone()),
@@ -72,7 +74,7 @@ async fn segment(state: &HttpState, head: &RequestHead, stream: &Stream, name: S
             }
         }
         if let Some(entry) = elsewhere {
-            return fetch(state, head, stream, entry).await;
+            return fetch(state, head, stream, key, entry).await;
         }
         if changed.changed().await.is_err() {
             return reply::problem(Problem::NoSuchStream);
@@ -80,8 +82,15 @@ async fn segment(state: &HttpState, head: &RequestHead, stream: &Stream, name: S
     }
 }
 
-async fn fetch(state: &HttpState, head: &RequestHead, stream: &Stream, entry: Entry) -> Response<Body> {
-    match state.source.fetch(stream.name.clone(), entry.clone()).await {
+async fn fetch(
+    state: &HttpState,
+    head: &RequestHead,
+    stream: &Stream,
+    key: SegmentKey,
+    entry: Entry,
+) -> Response<Body> {
+    let wanted = source::Wanted { stream: stream.name.clone(), rendition: key.rendition, entry: entry.clone() };
+    match state.source.fetch(wanted).await {
         Some(bytes) => send_segment(head, &Arc::new(Segment::new(entry, bytes, state.hub.clock.now_ms()))),
         None => reply::problem(Problem::NotFetched),
     }

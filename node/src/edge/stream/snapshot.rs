@@ -6,9 +6,10 @@ use crate::edge::counting::Fetches;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::HeaderValue;
-use lectern_media::ledger::{Entry, Hash, SegmentName};
+use lectern_media::ledger::{Entry, Hash};
 use lectern_media::live::{Verdict, View};
-use std::collections::HashMap;
+use lectern_media::rendition::{Rendition, SegmentKey};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -106,10 +107,10 @@ pub struct Snapshot {
     pub view: Arc<View>,
     /// `index.m3u8`.
     pub index: Option<Arc<Playlist>>,
-    /// `media.m3u8`.
-    pub media: Option<Arc<Playlist>>,
-    /// Everything that can be sent, by name; unlisted but retained segments too.
-    pub segments: HashMap<SegmentName, Arc<Segment>>,
+    /// `media.m3u8` of each rendition that lists something. The list of the source comes from the view's.
+    pub media: BTreeMap<Rendition, Arc<Playlist>>,
+    /// Everything that can be sent; unlisted but retained segments too.
+    pub segments: HashMap<SegmentKey, Arc<Segment>>,
 }
 
 /// What a name means to a stream at one moment.
@@ -132,27 +133,47 @@ impl Snapshot {
     #[must_use]
     pub fn next(previous: &Self, view: Arc<View>, now_ms: u64) -> Self {
         let segments = view.segments.iter().map(|(name, held)| {
-            let segment = match previous.segments.get(name) {
+            let key = SegmentKey::source(*name);
+            let segment = match previous.segments.get(&key) {
                 Some(known) if known.entry.hash == held.entry.hash => Arc::clone(known),
                 _ => Arc::new(Segment::new(held.entry.clone(), held.bytes.clone(), now_ms)),
             };
-            (*name, segment)
+            (key, segment)
         });
         Self {
             index: Playlist::next(previous.index.as_ref(), view.multivariant.as_ref()),
-            media: Playlist::next(previous.media.as_ref(), view.media.as_ref()),
+            media: Playlist::next(previous.media.get(&Rendition::Source), view.media.as_ref())
+                .map(|list| (Rendition::Source, list))
+                .into_iter()
+                .collect(),
             segments: segments.collect(),
             view,
         }
     }
 
-    /// Looks a name up for a request that came at `asked_ms` (see [`View::verdict`]).
+    /// Whether URLs of this rendition mean something: the source's always do, those of others once they are listed.
     #[must_use]
-    pub fn lookup(&self, name: &SegmentName, asked_ms: u64) -> Lookup<'_> {
-        if let Some(segment) = self.segments.get(name) {
+    pub fn offers(&self, rendition: Rendition) -> bool {
+        rendition == Rendition::Source || self.media.contains_key(&rendition)
+    }
+
+    /// The renditions that this stream has, the source first.
+    pub fn renditions(&self) -> impl Iterator<Item = Rendition> {
+        let named = self.media.keys().copied().filter(|rendition| *rendition != Rendition::Source);
+        std::iter::once(Rendition::Source).chain(named)
+    }
+
+    /// Looks a segment up for a request that came at `asked_ms` (see [`View::verdict`]).
+    #[must_use]
+    pub fn lookup(&self, key: &SegmentKey, asked_ms: u64) -> Lookup<'_> {
+        if let Some(segment) = self.segments.get(key) {
             return Lookup::Held(segment);
         }
-        match self.view.verdict(*name, asked_ms) {
+        // The view knows the source's segments only.
+        if !self.offers(key.rendition) {
+            return Lookup::Nowhere;
+        }
+        match self.view.verdict(key.name, asked_ms) {
             Verdict::Elsewhere(entry) => Lookup::Elsewhere(entry),
             Verdict::Ahead => Lookup::Ahead,
             // What the view holds was looked up above.

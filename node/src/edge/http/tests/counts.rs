@@ -1,9 +1,10 @@
 //! Who counts as a viewer of a segment.
 
 use super::*;
+use lectern_media::rendition::SegmentKey;
 
 fn counts(rig: &Rig, msn: u64) -> (u64, u64) {
-    let held = rig.stream.snapshot.load().segments[&entry(msn).name()].clone();
+    let held = rig.stream.snapshot.load().segments[&SegmentKey::source(entry(msn).name())].clone();
     (held.fetches.begun(), held.fetches.completed())
 }
 

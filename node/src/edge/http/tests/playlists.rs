@@ -1,6 +1,7 @@
 //! Playlists: headers, validators, compression, refusal, age of connections, CORS.
 
 use super::*;
+use lectern_media::rendition::SegmentKey;
 use lectern_media::track::TrackSet;
 
 #[tokio::test]
@@ -205,7 +206,8 @@ async fn http_2_is_spoken_to_who_speaks_it_first() {
         let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
         assert_eq!(body, expected);
     }
-    let held = rig.stream.snapshot.load().segments[&SegmentName::media(Profile::ONE, EPOCH, 8)].clone();
+    let held =
+        rig.stream.snapshot.load().segments[&SegmentKey::source(SegmentName::media(Profile::ONE, EPOCH, 8))].clone();
     assert_eq!(held.fetches.completed(), 1);
     // An old connection says goodbye after what is in flight.
     pass(Duration::from_millis(AGE_MS * (100 + AGE_SPREAD_PERCENT) / 100)).await;
