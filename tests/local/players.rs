@@ -7,6 +7,8 @@ use e2e::media::Clip;
 use e2e::nodes::Fleet;
 use e2e::process::{Running, output};
 use e2e::publish::ffmpeg;
+use e2e::wait::wait_for;
+use std::path::Path;
 use std::process::Command;
 
 const STREAM: &str = "hall-a";
@@ -15,19 +17,27 @@ const PLAY_S: u64 = 6;
 /// Pictures in that time, less what a player may need to begin.
 const PICTURES: usize = 150;
 
+/// From the end of a publisher to the end of the session: longer than rtmpdump waits for a byte, 30 s.
+const END_AFTER_MS: u64 = 35_000;
+/// The same, and room.
+const END_S: u64 = 75;
+
 struct Stage {
     fleet: Fleet,
-    _running: [Running; 3],
+    running: [Running; 3],
 }
 
 impl Stage {
     async fn set(clip: Clip) -> Self {
-        let fleet = Fleet::new(&[STREAM], 1).unwrap();
+        Self::of(Fleet::new(&[STREAM], 1).unwrap(), clip).await
+    }
+
+    async fn of(fleet: Fleet, clip: Clip) -> Self {
         let ingest = fleet.start_ingest().await.unwrap();
         let edge = fleet.start_edge(0).await.unwrap();
         let publisher = ffmpeg("publisher", fleet.folder.path(), clip, &fleet.publish_url(STREAM)).unwrap();
         fleet.wait_live(0, STREAM, 4).await.unwrap();
-        Self { fleet, _running: [ingest, edge, publisher] }
+        Self { fleet, running: [ingest, edge, publisher] }
     }
 
     fn hls(&self) -> String {
@@ -115,6 +125,55 @@ async fn rtmp_plays_in_ffmpeg_and_rtmpdump() {
     tokio::join!(ffmpeg_plays(&url), rtmpdump);
     let pictures = e2e::frames::pictures(&saved).await.unwrap();
     assert!(pictures.len() >= PICTURES, "rtmpdump saved {} pictures", pictures.len());
+}
+
+/// ffprobe finds these streams in `url`, by their kinds.
+async fn kinds(url: &str) -> String {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "warning", "-show_entries", "stream=codec_type", "-of", "csv=p=0", url]);
+    let (status, kinds, complaints) = output(&mut command, PLAY_S + 20).await.unwrap();
+    assert!(status.success() && complaints.is_empty(), "ffprobe on {url}: {status}\n{complaints}");
+    let mut kinds: Vec<_> = kinds.lines().collect();
+    kinds.sort_unstable();
+    kinds.join(" ")
+}
+
+/// ffmpeg copies all that it finds in `url` into a file of MP4, which has no place for a track of text.
+async fn ffmpeg_saves(url: &str, file: &Path) {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-i", url, "-t", &PLAY_S.to_string(), "-map", "0", "-c", "copy"]);
+    let (status, _, complaints) = output(command.arg(file), PLAY_S + 20).await.unwrap();
+    assert!(status.success() && complaints.is_empty(), "ffmpeg on {url}: {status}\n{complaints}");
+    let pictures = e2e::frames::pictures(file).await.unwrap().len();
+    assert!(pictures >= PICTURES, "{url}: {pictures} pictures saved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_flv_and_rtmp_have_one_picture_one_sound_and_nothing_else() {
+    let stage = Stage::set(Clip::BFrames).await;
+    let (flv, rtmp) = (stage.flv(), stage.rtmp());
+    let file = |name: &str| stage.fleet.folder.path().join(name);
+    let (flv_file, rtmp_file) = (file("flv.mp4"), file("rtmp.mp4"));
+    let (of_flv, of_rtmp, (), ()) =
+        tokio::join!(kinds(&flv), kinds(&rtmp), ffmpeg_saves(&flv, &flv_file), ffmpeg_saves(&rtmp, &rtmp_file));
+    assert_eq!((of_flv.as_str(), of_rtmp.as_str()), ("audio video", "audio video"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rtmpdump_is_told_that_a_session_is_over() {
+    let mut fleet = Fleet::new(&[STREAM], 1).unwrap();
+    fleet.hls.end_after_ms = END_AFTER_MS;
+    let stage = Stage::of(fleet, Clip::Plain).await;
+    let saved = stage.fleet.folder.path().join("saved.flv");
+    let url = stage.rtmp();
+    let mut command = Command::new("rtmpdump");
+    command.args(["--live", "-r", &url, "-o"]).arg(&saved);
+    let watching = tokio::spawn(async move { output(&mut command, END_S).await });
+    wait_for("it watches", 10, || async { saved.metadata().ok().filter(|file| file.len() > 100_000) }).await.unwrap();
+    let [_ingest, _edge, publisher] = stage.running;
+    drop(publisher);
+    let (status, said, complaints) = watching.await.unwrap().unwrap();
+    assert!(status.success(), "rtmpdump: {status}\n{said}{complaints}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

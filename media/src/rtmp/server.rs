@@ -5,6 +5,7 @@ use super::command;
 use super::control::user;
 use super::engine::server::{Engine, Outcome, RequestId};
 use super::limits;
+use super::message::kind;
 use super::transport::{Step, Transport};
 use super::{Closed, SessionError, Waiting};
 use crate::amf0::Value;
@@ -274,7 +275,12 @@ impl Session {
     pub fn accept_play(&mut self, _now_ms: u64) -> Result<(), SessionError> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Asked { mut link, request, purpose: Purpose::Play, stream_id, .. } => {
-                let outcome = link.engine.accept(request);
+                let mut outcome = link.engine.accept(request);
+                if let Ok(outcome) = &mut outcome {
+                    // `|RtmpSampleAccess` and `NetStream.Data.Start`: players of today need neither, and ffmpeg takes the
+                    // second for a track of its own.
+                    outcome.messages.retain(|message| message.kind != kind::DATA);
+                }
                 self.transport.set_limits(self.config.after_play);
                 self.state = State::Playing { stream_id };
                 self.answer(outcome);
@@ -325,6 +331,13 @@ impl Session {
         }
         self.finish(Closed::ByUs);
         Ok(())
+    }
+
+    /// Asks a viewer whether it is there (7.1.7, PingRequest), and shows it that this end is. Nothing in any other state.
+    pub fn ping(&mut self, now_ms: u64) {
+        if let State::Playing { .. } = self.state {
+            self.transport.send_user_control(user::PING_REQUEST, crate::time::wrap_ms(now_ms));
+        }
     }
 
     /// Sends a message on the accepted stream: data to a relay peer, or media to a viewer.

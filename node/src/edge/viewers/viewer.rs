@@ -15,6 +15,9 @@ use tokio::net::TcpStream;
 pub const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// A viewer that takes no byte for this long while there are some is gone.
 pub const WRITE_STALL_MS_MAX: u64 = 10_000;
+/// A player of RTMP that is sent nothing for this long is asked whether it is there: rtmpdump takes 30 s without a byte for a
+/// broken connection, and a session ends up to a minute after its publisher.
+const PING_EVERY_MS: u64 = 10_000;
 /// A player that pauses for longer than this plays again with a new connection: each holds a place at this edge.
 pub const PAUSE_MS_MAX: u64 = 600_000;
 /// What may have to go first: the longest message that an encoder may send, and answers to some talk.
@@ -46,6 +49,8 @@ pub struct Viewer {
     moved_ms: u64,
     /// There is something that the socket did not take.
     pub behind: bool,
+    /// When it was last sent something.
+    sent_ms: u64,
     /// Answers what a player of RTMP says, and has the last word.
     session: Option<Box<Session>>,
     /// The player wants nothing, since then.
@@ -80,7 +85,8 @@ impl Viewer {
     #[must_use]
     pub fn new(socket: TcpStream, opening: Bytes, session: Option<Box<Session>>, now_ms: u64) -> Self {
         let cursor = Cursor::Waiting;
-        Self { socket, cursor, rest: opening, moved_ms: now_ms, behind: false, session, paused_ms: None }
+        let (moved_ms, sent_ms) = (now_ms, now_ms);
+        Self { socket, cursor, rest: opening, moved_ms, behind: false, sent_ms, session, paused_ms: None }
     }
 
     /// Writes what is ready, and reads what the peer sends: a player of RTMP is answered, everything else is dropped.
@@ -101,6 +107,7 @@ impl Viewer {
             Some(_) => u64::MAX,
             None => WRITE_STALL_MS_MAX,
         };
+        self.ping(now_ms);
         self.behind = true;
         for _ in 0..WRITES_PER_VISIT {
             match self.write(mirror, form, tally) {
@@ -108,9 +115,9 @@ impl Viewer {
                     (self.behind, self.moved_ms) = (false, now_ms);
                     return Visit::Stays;
                 }
-                Wrote::All => self.moved_ms = now_ms,
+                Wrote::All => (self.moved_ms, self.sent_ms) = (now_ms, now_ms),
                 Wrote::Some => {
-                    self.moved_ms = now_ms;
+                    (self.moved_ms, self.sent_ms) = (now_ms, now_ms);
                     return Visit::Stays;
                 }
                 Wrote::Full if now_ms.saturating_sub(self.moved_ms) >= stall_ms => return Visit::Stalled,
@@ -156,6 +163,17 @@ impl Viewer {
         if !bytes.is_empty() {
             self.rest = [std::slice::from_ref(&self.rest), bytes].concat().concat().into();
         }
+    }
+
+    fn ping(&mut self, now_ms: u64) {
+        let Some(session) = self.session.as_mut().filter(|_| now_ms >= self.sent_ms + PING_EVERY_MS) else { return };
+        self.sent_ms = now_ms;
+        session.ping(now_ms);
+        let mut asked = Vec::new();
+        while let Output::Send(bytes) = session.poll() {
+            asked.push(bytes);
+        }
+        self.append(&asked);
     }
 
     /// The last words for a player of RTMP: after them nothing comes any more. It takes them to be the end of what it
