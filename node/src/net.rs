@@ -5,4 +5,6 @@ pub mod clock;
 pub mod lobby;
 pub(crate) mod log_limit;
 pub(crate) mod outbox;
+pub(crate) mod pump;
 pub(crate) mod socket;
+pub mod wire;

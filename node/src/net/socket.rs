@@ -1,6 +1,7 @@
 //! TCP as all ports need it: accepted until told to stop, dialled with limits, closed without losing the last words.
 
 use super::log_limit::LogLimit;
+use super::wire::Wire;
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,18 +29,14 @@ pub(crate) async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpL
 }
 
 /// The next connection on a port, which `port` names in the log; `None` once `stop` says so.
-pub(crate) async fn accept(
-    listener: &TcpListener,
-    port: &str,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr)> {
+pub(crate) async fn accept(listener: &TcpListener, port: &str, stop: &CancellationToken) -> Option<(Wire, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return None,
         };
         match accepted {
-            Ok(connection) => return Some(connection),
+            Ok((socket, peer)) => return Some((Wire::plain(socket), peer)),
             Err(error) => {
                 static FAILED: LogLimit = LogLimit::new();
                 if let Some(unsaid) = FAILED.allow() {
@@ -52,7 +49,7 @@ pub(crate) async fn accept(
 }
 
 /// Connects for sending media.
-pub(crate) async fn dial(peer: SocketAddr) -> anyhow::Result<TcpStream> {
+pub(crate) async fn dial(peer: SocketAddr) -> anyhow::Result<Wire> {
     let socket = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(peer))
         .await
         .with_context(|| format!("failed to connect within {} s", CONNECT_TIMEOUT.as_secs()))?
@@ -61,16 +58,16 @@ pub(crate) async fn dial(peer: SocketAddr) -> anyhow::Result<TcpStream> {
     socket2::SockRef::from(&socket)
         .set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))
         .context("failed to set TCP_USER_TIMEOUT")?;
-    Ok(socket)
+    Ok(Wire::plain(socket))
 }
 
 /// Closes so that what was written arrives: a socket dropped with unread input sends a reset, which may overtake it.
-pub(crate) async fn close(socket: &mut TcpStream) {
+pub(crate) async fn close(wire: &mut Wire) {
     let goodbye = async {
-        socket.shutdown().await?;
+        wire.shutdown().await?;
         let (mut buffer, mut seen) = (vec![0; 16 << 10], 0);
         while seen < CLOSE_BYTES_MAX {
-            match socket.read(&mut buffer).await? {
+            match wire.read(&mut buffer).await? {
                 0 => break,
                 count => seen += count,
             }

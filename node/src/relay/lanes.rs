@@ -4,11 +4,11 @@
 //! whose socket is full, or that has not caught up yet, is left to that task, which reads the ring at its own pace.
 
 use crate::net::outbox::{Batch, Outbox};
+use crate::net::wire::Wire;
 use bytes::Bytes;
 use lectern_media::live::ring::{Content, Item, Seq};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// The message stream id that edges give out, and every batch is written for.
@@ -17,7 +17,7 @@ const STREAM_ID: u32 = 1;
 /// What the task of a link shares with those who append.
 #[derive(Debug)]
 pub struct Lane {
-    socket: Arc<TcpStream>,
+    socket: Arc<Wire>,
     waiting: Mutex<Waiting>,
     /// Where in the ring it stands.
     position: Arc<AtomicU64>,
@@ -38,7 +38,7 @@ pub struct Waiting {
 impl Lane {
     /// A lane that writes to this socket.
     #[must_use]
-    pub fn new(socket: Arc<TcpStream>) -> Arc<Self> {
+    pub fn new(socket: Arc<Wire>) -> Arc<Self> {
         Arc::new(Self { socket, waiting: Mutex::default(), position: Arc::default(), woken: Notify::new() })
     }
 
@@ -168,6 +168,7 @@ mod tests {
     use lectern_media::relay::{LifeMark, RelayMessage};
     use lectern_media::track::{Message, Track};
     use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
 
     fn items(range: std::ops::Range<Seq>, bytes: usize) -> Vec<Arc<Item>> {
         let frame = |seq| Message::read(Track::Video, Bytes::from(vec![7; bytes])).at(seq * 40);
@@ -180,7 +181,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (peer, _) = listener.accept().await.unwrap();
         socket.writable().await.unwrap();
-        let lane = Lane::new(Arc::new(socket));
+        let lane = Lane::new(Arc::new(Wire::plain(socket)));
         lane.start(from, stream_id);
         (lane, peer)
     }

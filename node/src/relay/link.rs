@@ -4,6 +4,7 @@ use super::lanes::{Lane, Waiting};
 use super::source::{Opened, Origin, Source};
 use crate::net::backoff::Backoff;
 use crate::net::socket;
+use crate::net::wire::Wire;
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use lectern_media::live::LinkId;
@@ -17,7 +18,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +69,7 @@ enum Phase {
 struct Connection<'a> {
     link: &'a Link,
     id: LinkId,
-    socket: Arc<TcpStream>,
+    socket: Arc<Wire>,
     session: Session,
     phase: Phase,
     lane: Arc<Lane>,

@@ -12,6 +12,7 @@ use crate::edge::stream::hub::Stream;
 use crate::edge::stream::wire::Form;
 use crate::edge::viewers::{NewViewer, tune};
 use crate::net::socket;
+use crate::net::wire::Wire;
 use bytes::{Bytes, BytesMut};
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -48,13 +49,13 @@ pub async fn serve(state: Arc<HttpState>, listener: TcpListener, stop: Cancellat
     }
 }
 
-async fn connect(state: Arc<HttpState>, socket: TcpStream, peer: SocketAddr) {
+async fn connect(state: Arc<HttpState>, socket: Wire, peer: SocketAddr) {
     state.hub.http_connections.fetch_add(1, Relaxed);
     handle(&state, socket, peer).await;
     state.hub.http_connections.fetch_sub(1, Relaxed);
 }
 
-async fn handle(state: &Arc<HttpState>, mut socket: TcpStream, peer: SocketAddr) {
+async fn handle(state: &Arc<HttpState>, mut socket: Wire, peer: SocketAddr) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::trace!(%peer, %error, "gone before it began");
         return;
@@ -64,7 +65,10 @@ async fn handle(state: &Arc<HttpState>, mut socket: TcpStream, peer: SocketAddr)
         Ok(Ok(First::Flv(bytes))) => {
             if let Some((stream, opening)) = flv_viewer(state, &bytes) {
                 if tune(&socket).is_ok() {
-                    state.shards.join(NewViewer { socket, stream, form: Form::Flv, opening, session: None }).await;
+                    state
+                        .shards
+                        .join(NewViewer { wire: socket, stream, form: Form::Flv, opening, session: None })
+                        .await;
                 }
                 return;
             }
@@ -89,7 +93,7 @@ enum First {
 }
 
 /// Reads as much as it takes to tell.
-async fn first_request(socket: &mut TcpStream) -> io::Result<First> {
+async fn first_request(socket: &mut Wire) -> io::Result<First> {
     let mut bytes = BytesMut::with_capacity(FIRST_READ_BYTES);
     loop {
         if socket.read_buf(&mut bytes).await? == 0 {
@@ -162,7 +166,7 @@ fn flv_head(cors: &HeaderMap) -> Bytes {
     head.into()
 }
 
-async fn drive(state: &Arc<HttpState>, socket: TcpStream, peer: SocketAddr, already_read: Bytes, multiplexed: bool) {
+async fn drive(state: &Arc<HttpState>, socket: Wire, peer: SocketAddr, already_read: Bytes, multiplexed: bool) {
     let nonce = NONCE.fetch_add(1, Relaxed);
     let connection = Connection::new(Arc::clone(&state.hub), peer, multiplexed, nonce);
     let io = TokioIo::new(Watched::new(socket, already_read, Arc::clone(&connection)));

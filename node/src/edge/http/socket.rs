@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use crate::edge::stream::stored::Stored;
+use crate::net::wire::Wire;
 use bytes::Bytes;
 use socket2::SockRef;
 use std::io;
@@ -9,12 +10,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
 
 /// The socket as hyper sees it: bytes that were already read, then the rest; everything is noted in the connection.
 #[derive(Debug)]
 pub struct Watched {
-    stream: TcpStream,
+    stream: Wire,
     already_read: Bytes,
     connection: Arc<Connection>,
 }
@@ -22,7 +22,7 @@ pub struct Watched {
 impl Watched {
     /// `already_read` is read again first.
     #[must_use]
-    pub fn new(stream: TcpStream, already_read: Bytes, connection: Arc<Connection>) -> Self {
+    pub fn new(stream: Wire, already_read: Bytes, connection: Arc<Connection>) -> Self {
         Self { stream, already_read, connection }
     }
 
@@ -31,7 +31,7 @@ impl Watched {
         &self,
         cx: &mut Context<'_>,
         length: usize,
-        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+        mut send: impl FnMut(&Wire) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
@@ -93,7 +93,7 @@ impl AsyncRead for Watched {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let result = Pin::new(&mut *self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.connection.read();
         }
@@ -103,7 +103,7 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let result = Pin::new(&mut *self.stream).poll_write(cx, buf);
         self.note(result)
     }
 
@@ -120,7 +120,7 @@ impl AsyncWrite for Watched {
         };
         let result = match self.connection.stored(part) {
             Some((stored, position)) => self.poll_send_stored(cx, head, part, (&stored, position)),
-            None => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+            None => Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs),
         };
         self.note(result)
     }
@@ -130,10 +130,10 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut *self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }

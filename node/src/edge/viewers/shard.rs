@@ -6,12 +6,12 @@ use crate::edge::stream::hub::{Hub, Stream};
 use crate::edge::stream::ring::RingCopy;
 use crate::edge::stream::wire::Form;
 use crate::net::socket;
+use crate::net::wire::Wire;
 use bytes::Bytes;
 use lectern_media::rtmp::server::Session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -29,7 +29,7 @@ const SCRATCH_BYTES: usize = 4_096;
 #[derive(Debug)]
 pub struct NewViewer {
     /// The socket, already set up with [`super::tune`].
-    pub socket: TcpStream,
+    pub wire: Wire,
     /// What is played.
     pub stream: Arc<Stream>,
     /// How.
@@ -154,7 +154,7 @@ impl Shard {
 
     /// A newcomer is served at once.
     fn admit(&mut self, viewer: NewViewer) {
-        let NewViewer { socket, stream, form, opening, session } = viewer;
+        let NewViewer { wire, stream, form, opening, session } = viewer;
         let now_ms = self.hub.clock.now_ms();
         let known = |group: &Group| Arc::ptr_eq(&group.stream, &stream) && group.form == form;
         let at = self.groups.iter().position(known).unwrap_or_else(|| {
@@ -167,7 +167,7 @@ impl Shard {
         if group.viewers.is_empty() {
             group.mirror.refresh();
         }
-        let mut viewer = Viewer::new(socket, opening, session, now_ms);
+        let mut viewer = Viewer::new(wire, opening, session, now_ms);
         let mut tally = Tally::default();
         count(&group.stream, form).fetch_add(1, Relaxed);
         if viewer.visit(&group.mirror, form, now_ms, &mut self.scratch, &mut tally) == Visit::Stays {

@@ -39,9 +39,10 @@ impl Rig {
     async fn join(&self, form: Form) -> Watcher {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = self.listener.accept().await.unwrap();
-        tune(&socket).unwrap();
+        let wire = crate::net::wire::Wire::plain(socket);
+        tune(&wire).unwrap();
         let stream = Arc::clone(&self.stream);
-        self.shards.join(NewViewer { socket, stream, form, opening: Bytes::from_static(b"HEAD"), session: None }).await;
+        self.shards.join(NewViewer { wire, stream, form, opening: Bytes::from_static(b"HEAD"), session: None }).await;
         Watcher { socket: client, buffer: bytes::BytesMut::new() }
     }
 

@@ -3,13 +3,13 @@
 use super::cursor::{Cursor, Next};
 use crate::edge::stream::ring::{Item, RingCopy};
 use crate::edge::stream::wire::Form;
+use crate::net::wire::Wire;
 use bytes::Bytes;
 use lectern_media::machine::Output;
 use lectern_media::rtmp::limits;
 use lectern_media::rtmp::server::{Event, Session};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 /// Send buffer of a play socket: the kernel's memory of a slow viewer.
 pub const SEND_BUFFER_BYTES: usize = 256 << 10;
@@ -33,7 +33,7 @@ const WRITES_PER_VISIT: usize = 4;
 ///
 /// # Errors
 /// If the kernel does not take the options.
-pub fn tune(socket: &TcpStream) -> io::Result<()> {
+pub fn tune(socket: &Wire) -> io::Result<()> {
     socket.set_nodelay(true)?;
     socket2::SockRef::from(socket).set_send_buffer_size(SEND_BUFFER_BYTES)
 }
@@ -41,7 +41,7 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
 /// See the module.
 #[derive(Debug)]
 pub struct Viewer {
-    socket: TcpStream,
+    socket: Wire,
     cursor: Cursor,
     /// What has to go first: headers, or the rest of a message in flight.
     rest: Bytes,
@@ -83,7 +83,7 @@ impl Viewer {
     /// A viewer whose first bytes are `opening` (the head of an HTTP answer, for instance). A viewer of RTMP comes with
     /// its session.
     #[must_use]
-    pub fn new(socket: TcpStream, opening: Bytes, session: Option<Box<Session>>, now_ms: u64) -> Self {
+    pub fn new(socket: Wire, opening: Bytes, session: Option<Box<Session>>, now_ms: u64) -> Self {
         let cursor = Cursor::Waiting;
         let (moved_ms, sent_ms) = (now_ms, now_ms);
         Self { socket, cursor, rest: opening, moved_ms, behind: false, sent_ms, session, paused_ms: None }
@@ -191,7 +191,7 @@ impl Viewer {
     }
 
     /// Writes what it can at once of what has to go first; the socket is then closed in good order.
-    pub fn into_socket(self) -> TcpStream {
+    pub fn into_socket(self) -> Wire {
         // What does not fit into the socket of a viewer that is let go is lost.
         let _ = self.socket.try_write(&self.rest);
         self.socket

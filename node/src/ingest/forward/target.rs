@@ -7,6 +7,7 @@ use crate::ingest::state::Ingest;
 use crate::net::backoff::Backoff;
 use crate::net::outbox::Outbox;
 use crate::net::socket;
+use crate::net::wire::Wire;
 use crate::relay::source::{Source, Start};
 use anyhow::{Context, bail};
 use bytes::BytesMut;
@@ -25,7 +26,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// A stream that is not live, or a URL that is not there, is looked for again after this.
@@ -51,7 +51,7 @@ pub(super) struct Target {
 /// One connection.
 struct Connection<'a> {
     target: &'a Target,
-    socket: TcpStream,
+    socket: Wire,
     session: Session,
     outbox: Outbox,
     pushing: Option<Pushing>,
@@ -161,7 +161,7 @@ impl Target {
     }
 
     /// Resolves and dials, each address in turn. The name is asked anew each time: servers move.
-    async fn dial(&self, url: &Url) -> anyhow::Result<TcpStream> {
+    async fn dial(&self, url: &Url) -> anyhow::Result<Wire> {
         let policy = self.ingest.config().forward_policy.as_ref().map(Policy::new).transpose();
         let policy = policy.map_err(anyhow::Error::msg)?;
         let allowed =

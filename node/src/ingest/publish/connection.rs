@@ -7,6 +7,7 @@ use crate::ingest::state::Ingest;
 use crate::ingest::stream::{Message, Stream};
 use crate::net::lobby::{Progress, Slot};
 use crate::net::log_limit::LogLimit;
+use crate::net::wire::Wire;
 use crate::relay::source::Source;
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
@@ -18,7 +19,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// Runs to the end of the connection.
-    pub(super) async fn run(mut self, socket: TcpStream) -> Ended {
+    pub(super) async fn run(mut self, socket: Wire) -> Ended {
         let result = self.pump(socket).await;
         if let Phase::Publishing { stream, ticket } = &self.phase {
             stream.unpublish(ticket.id);
@@ -95,7 +95,7 @@ impl Connection {
         Ended { published: self.slot.is_none(), words }
     }
 
-    async fn pump(&mut self, mut socket: TcpStream) -> anyhow::Result<String> {
+    async fn pump(&mut self, mut socket: Wire) -> anyhow::Result<String> {
         match self.until_it_publishes(&mut socket).await? {
             Some(reason) => {
                 crate::net::socket::close(&mut socket).await;
@@ -111,7 +111,7 @@ impl Connection {
     }
 
     /// Everything before the first accepted publish; why the connection is to be closed, if it is.
-    async fn until_it_publishes(&mut self, socket: &mut TcpStream) -> anyhow::Result<Option<String>> {
+    async fn until_it_publishes(&mut self, socket: &mut Wire) -> anyhow::Result<Option<String>> {
         let evicted = self.slot.as_ref().map_or_else(CancellationToken::new, Slot::evicted);
         let clock = self.ingest.clock();
         let mut buffer = BytesMut::new();

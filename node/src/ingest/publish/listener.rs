@@ -4,8 +4,9 @@ use super::connection::{Connection, Ended};
 use crate::ingest::state::Ingest;
 use crate::net::log_limit::LogLimit;
 use crate::net::socket;
+use crate::net::wire::Wire;
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +24,7 @@ pub(in crate::ingest) async fn run(
     }
 }
 
-async fn serve(connection: Connection, socket: TcpStream, address: std::net::SocketAddr) {
+async fn serve(connection: Connection, socket: Wire, address: std::net::SocketAddr) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
     }

@@ -3,13 +3,13 @@
 //! A publisher sends some seventy messages a second. A socket that is registered with epoll wakes the node for nearly each
 //! of them, to be told to wait for the next tick ([`super::pace`]); one that is just read at that tick wakes nobody.
 
+use crate::net::wire::Wire;
 use anyhow::Context;
 use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// Read at once. A frame of a usual stream fits; larger ones take a few reads.
 pub(super) const READ_BYTES: usize = 64 << 10;
@@ -34,12 +34,14 @@ pub(super) struct Polled {
 
 impl Polled {
     /// From now on nobody is woken for it.
-    pub(super) fn new(socket: TcpStream) -> anyhow::Result<Self> {
+    pub(super) fn new(socket: Wire) -> anyhow::Result<Self> {
         let (after, every, times) = KEEPALIVE;
         let keepalive = TcpKeepalive::new().with_time(after).with_interval(every).with_retries(times);
         SockRef::from(&socket).set_tcp_keepalive(&keepalive).context("failed to set keepalive of the publisher")?;
         // It stays non-blocking.
-        Ok(Self { socket: socket.into_std().context("failed to take the publisher's socket from epoll")? })
+        Ok(Self {
+            socket: socket.into_socket().into_std().context("failed to take the publisher's socket from epoll")?,
+        })
     }
 
     /// What has come, at most [`READ_BYTES`]: `None` if there is nothing, empty at the end of the connection.
@@ -70,8 +72,8 @@ impl Polled {
     /// Closes so that what was written arrives.
     pub(super) async fn close(self) {
         // Without epoll there is nothing better than to drop it.
-        if let Ok(mut socket) = TcpStream::from_std(self.socket) {
-            crate::net::socket::close(&mut socket).await;
+        if let Ok(socket) = tokio::net::TcpStream::from_std(self.socket) {
+            crate::net::socket::close(&mut Wire::plain(socket)).await;
         }
     }
 }
@@ -80,11 +82,12 @@ impl Polled {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     async fn pair() -> (Polled, TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Polled::new(listener.accept().await.unwrap().0).unwrap(), peer)
+        (Polled::new(Wire::plain(listener.accept().await.unwrap().0)).unwrap(), peer)
     }
 
     /// Reads until there is something.
@@ -136,7 +139,7 @@ mod tests {
     async fn tcp_asks_a_silent_publisher_whether_it_is_there() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let polled = Polled::new(listener.accept().await.unwrap().0).unwrap();
+        let polled = Polled::new(Wire::plain(listener.accept().await.unwrap().0)).unwrap();
         let socket = SockRef::from(&polled.socket);
         let asked = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
         assert!(socket.keepalive().unwrap());

@@ -1,0 +1,266 @@
+//! The loop around a machine of a connection ([`lectern_media::machine`]): writes what it wants sent, feeds it what comes
+//! and what time it is, and hands its events out one by one.
+//!
+//! Its users are connections that talk to and fro: viewers before they play, the relay's receiving end, the publisher of
+//! `calibrate`. Three kinds have loops of their own: those that mostly send what a ring holds (the relay's sending end,
+//! forwards, viewers of shards) write from another place; publishers take one session from a socket that wakes them to one
+//! that is read by the clock, and hand over in batches; the viewers of `calibrate` are thousands that wait without a buffer.
+
+use super::clock::Clock;
+use super::wire::Wire;
+use anyhow::Context as _;
+use bytes::{Buf as _, Bytes, BytesMut};
+use lectern_media::machine::Output;
+use lectern_media::rtmp::{client, server};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
+
+/// A machine that turns bytes of a connection into events and back.
+pub trait Machine {
+    /// What it reports.
+    type Event;
+
+    /// Bytes of the peer.
+    ///
+    /// # Errors
+    /// What is wrong with them. The machine has ended then, and reports why by an event, too.
+    fn handle_bytes(&mut self, now_ms: u64, bytes: Bytes) -> anyhow::Result<()>;
+
+    /// The peer sends nothing more.
+    fn handle_end(&mut self);
+
+    /// The time that [`Output::Wait`] asked for has come.
+    fn handle_timeout(&mut self, now_ms: u64);
+
+    /// What is to be done next.
+    fn poll(&mut self) -> Output<Self::Event>;
+}
+
+/// A connection with its machine.
+#[derive(Debug)]
+pub struct Pump<M> {
+    /// The machine: answers are given by calling it between two events.
+    pub machine: M,
+    wire: Wire,
+    clock: Clock,
+    limits: Limits,
+    input: BytesMut,
+    unsent: BytesMut,
+    /// When the peer last took something, or there was nothing to give.
+    moved: Instant,
+}
+
+/// What a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Room for one read.
+    pub read_bytes: usize,
+    /// A peer that takes no byte of its answers for this long is gone.
+    pub write_stall: Duration,
+}
+
+impl<M: Machine> Pump<M> {
+    /// Nothing has been said yet.
+    #[must_use]
+    pub fn new(wire: Wire, machine: M, clock: Clock, limits: Limits) -> Self {
+        let (input, unsent) = (BytesMut::new(), BytesMut::new());
+        Self { machine, wire, clock, limits, input, unsent, moved: Instant::now() }
+    }
+
+    /// The next event. Everything that the machine wants sent before it waits is written first. May be dropped and called
+    /// again: nothing is lost or written twice.
+    ///
+    /// # Errors
+    /// When the connection breaks, the peer takes nothing for too long, or it sends what cannot be read.
+    pub async fn event(&mut self) -> anyhow::Result<M::Event> {
+        loop {
+            let deadline_ms = match self.machine.poll() {
+                Output::Event(event) => return Ok(event),
+                Output::Send(bytes) => {
+                    self.put(&bytes);
+                    continue;
+                }
+                Output::Wait(deadline_ms) => deadline_ms,
+            };
+            self.write().await?;
+            self.input.reserve(self.limits.read_bytes);
+            tokio::select! {
+                read = self.wire.read_buf(&mut self.input) => {
+                    if read.context("failed to read")? == 0 {
+                        self.machine.handle_end();
+                    } else {
+                        self.machine.handle_bytes(self.clock.now_ms(), self.input.split().freeze())?;
+                    }
+                }
+                () = self.clock.until(deadline_ms) => self.machine.handle_timeout(self.clock.now_ms()),
+            }
+        }
+    }
+
+    /// Writes the machine's last words.
+    ///
+    /// # Errors
+    /// When the connection breaks or the peer takes nothing for too long.
+    pub async fn flush(&mut self) -> anyhow::Result<()> {
+        while let Output::Send(bytes) = self.machine.poll() {
+            self.put(&bytes);
+        }
+        self.write().await
+    }
+
+    /// Takes the connection apart: the wire, the machine, and what was to be written next.
+    #[must_use]
+    pub fn into_parts(mut self) -> (Wire, M, Bytes) {
+        while let Output::Send(bytes) = self.machine.poll() {
+            self.put(&bytes);
+        }
+        (self.wire, self.machine, self.unsent.freeze())
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if self.unsent.is_empty() {
+            self.moved = Instant::now();
+        }
+        self.unsent.extend_from_slice(bytes);
+    }
+
+    async fn write(&mut self) -> anyhow::Result<()> {
+        while self.unsent.has_remaining() {
+            let Limits { write_stall, .. } = self.limits;
+            let written = timeout_at(self.moved + write_stall, self.wire.write_buf(&mut self.unsent))
+                .await
+                .with_context(|| format!("the peer took no answer for {} ms", write_stall.as_millis()))?
+                .context("failed to write")?;
+            anyhow::ensure!(written > 0, "failed to write: the connection takes no more");
+            self.moved = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+/// Both sessions are machines by the same methods.
+macro_rules! machine {
+    ($side:ident) => {
+        impl Machine for $side::Session {
+            type Event = $side::Event;
+
+            fn handle_bytes(&mut self, now_ms: u64, bytes: Bytes) -> anyhow::Result<()> {
+                Ok(Self::handle_bytes(self, now_ms, bytes)?)
+            }
+
+            fn handle_end(&mut self) {
+                Self::handle_end(self);
+            }
+
+            fn handle_timeout(&mut self, now_ms: u64) {
+                Self::handle_timeout(self, now_ms);
+            }
+
+            fn poll(&mut self) -> Output<Self::Event> {
+                Self::poll(self)
+            }
+        }
+    };
+}
+
+machine!(server);
+machine!(client);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use tokio::net::{TcpListener, TcpStream};
+
+    const LIMITS: Limits = Limits { read_bytes: 64, write_stall: Duration::from_secs(10) };
+
+    /// Says everything back, and reports it; a deadline is reported as `None`.
+    #[derive(Default)]
+    struct Echo {
+        outputs: VecDeque<Output<Option<Bytes>>>,
+        deadline_ms: Option<u64>,
+    }
+
+    impl Machine for Echo {
+        type Event = Option<Bytes>;
+
+        fn handle_bytes(&mut self, _now_ms: u64, bytes: Bytes) -> anyhow::Result<()> {
+            self.outputs.push_back(Output::Send(bytes.clone()));
+            self.outputs.push_back(Output::Event(Some(bytes)));
+            Ok(())
+        }
+
+        fn handle_end(&mut self) {
+            self.outputs.push_back(Output::Event(Some(Bytes::new())));
+        }
+
+        fn handle_timeout(&mut self, _now_ms: u64) {
+            self.deadline_ms = None;
+            self.outputs.push_back(Output::Event(None));
+        }
+
+        fn poll(&mut self) -> Output<Self::Event> {
+            self.outputs.pop_front().unwrap_or(Output::Wait(self.deadline_ms))
+        }
+    }
+
+    async fn pair(machine: Echo, clock: Clock) -> (Pump<Echo>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let wire = Wire::plain(listener.accept().await.unwrap().0);
+        (Pump::new(wire, machine, clock, LIMITS), peer)
+    }
+
+    #[tokio::test]
+    async fn what_the_peer_sends_is_reported_and_answered_and_so_is_its_end() {
+        let (mut pump, mut peer) = pair(Echo::default(), Clock::start()).await;
+        peer.write_all(b"hello").await.unwrap();
+        assert_eq!(pump.event().await.unwrap().unwrap(), "hello");
+        pump.flush().await.unwrap();
+        let mut answer = [0; 5];
+        peer.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"hello");
+        drop(peer);
+        assert_eq!(pump.event().await.unwrap().unwrap(), "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_wakes_the_machine() {
+        let clock = Clock::start();
+        let machine = Echo { deadline_ms: Some(clock.now_ms() + 5_000), ..Echo::default() };
+        let (mut pump, _peer) = pair(machine, clock).await;
+        assert_eq!(pump.event().await.unwrap(), None);
+        assert_eq!(clock.now_ms() - clock.start_unix_ms(), 5_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_no_answer_is_given_up() {
+        let mut machine = Echo::default();
+        machine.outputs.push_back(Output::Send(vec![0; 64 << 20].into()));
+        let (mut pump, _peer) = pair(machine, Clock::start()).await;
+        assert_eq!(pump.event().await.unwrap_err().to_string(), "the peer took no answer for 10000 ms");
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_given_up_half_way_loses_nothing_and_repeats_nothing() {
+        let wanted: Vec<u8> = (0..8_u32 << 20).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let mut machine = Echo::default();
+        machine.outputs.push_back(Output::Send(wanted.clone().into()));
+        let (mut pump, mut peer) = pair(machine, Clock::start()).await;
+        let reading = tokio::spawn(async move {
+            let mut got = vec![0; 8 << 20];
+            peer.read_exact(&mut got).await.unwrap();
+            (got, peer)
+        });
+        while pump.unsent.has_remaining() || matches!(pump.machine.outputs.front(), Some(Output::Send(_))) {
+            tokio::select! {
+                biased;
+                _ = pump.event() => {}
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        let (got, _peer) = reading.await.unwrap();
+        assert!(got == wanted);
+    }
+}

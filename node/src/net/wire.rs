@@ -1,0 +1,48 @@
+//! A connection as `accept` and `dial` give it: ready to carry plain bytes.
+//!
+//! This is the place for TLS. It has to be the kernel's (`TLS_TX` and `TLS_RX` after a handshake in the process): a node
+//! sends segments by sendfile(2) and reads publishers from sockets that are not in epoll, and neither is possible through
+//! a stream that is encrypted in the process. After such a handshake the descriptor takes and gives plain bytes, so that
+//! what stands above goes on as with TCP; a wire is therefore used as the socket that it holds.
+
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, BorrowedFd};
+use tokio::net::TcpStream;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Wire(TcpStream);
+
+impl Wire {
+    /// A connection without encryption.
+    #[must_use]
+    pub const fn plain(socket: TcpStream) -> Self {
+        Self(socket)
+    }
+
+    /// Gives up the wire for its descriptor.
+    #[must_use]
+    pub fn into_socket(self) -> TcpStream {
+        self.0
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Deref for Wire {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl DerefMut for Wire {
+    fn deref_mut(&mut self) -> &mut TcpStream {
+        &mut self.0
+    }
+}
