@@ -21,7 +21,7 @@ const FILE_LINES_MAX: usize = 400;
 
 /// The crates of the workspace and the workspace crates that each may name in its manifest.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("api", &[]),
+    ("api", &["lectern-golden"]),
     ("media", &["lectern-golden"]),
     ("process", &[]),
     ("web", &[]),

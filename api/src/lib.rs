@@ -7,6 +7,7 @@ pub mod labels;
 #[cfg(feature = "crd")]
 pub mod limits;
 pub mod live_event;
+pub mod metrics;
 pub mod names;
 pub mod node_config;
 pub mod node_status;

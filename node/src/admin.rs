@@ -16,11 +16,10 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-mod metrics;
 mod version;
 
 use crate::net::clock::unix_ms;
-pub use metrics::{Exposition, Kind, Metric};
+use lectern_api::metrics::Exposition;
 use version::Versions;
 
 /// Longest long poll: shorter than the idle time-outs of what may stand between (60 s is usual).

@@ -3,7 +3,7 @@
 //! `relay_in` hears the ingest, `driver` (one task per stream) feeds the machine of `media::live`, `hub` is what all
 //! others read: `http`, `viewers`, the admin port.
 
-use crate::admin::{self, Metric};
+use crate::admin;
 use crate::edge::counting::Load;
 use crate::edge::http::{HttpState, serve};
 use crate::edge::viewers::{Play, Shards};
@@ -23,7 +23,6 @@ pub mod door;
 pub mod drain;
 mod driver;
 pub mod http;
-mod metrics;
 mod registry;
 mod relay_in;
 mod siblings;
@@ -45,8 +44,6 @@ use token::Token;
 
 pub use siblings::SiblingLedger;
 
-/// What an edge tells Prometheus.
-pub const METRICS: &[Metric] = metrics::TABLE;
 /// Longest merge window: longer ones would eat the lead that players keep.
 const MERGE_WINDOW_MS_MAX: u64 = 350;
 

@@ -12,4 +12,3 @@ mod status;
 pub(crate) mod stream;
 
 pub use run::{Running, run};
-pub use status::METRICS;

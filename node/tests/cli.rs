@@ -4,7 +4,6 @@
 
 use clap::{CommandFactory, Parser};
 use lectern_api::node_config::{EdgeConfig, IngestConfig};
-use lectern_node::admin::Metric;
 use lectern_node::args::{Args, Role};
 use serde_json::Value;
 use std::fmt::Write;
@@ -68,25 +67,6 @@ fn sigterm_ends_an_ingest_in_order() {
     // The log ends when the process does.
     assert!(lines.last().unwrap().unwrap().contains("stopped"));
     assert_eq!(child.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn the_metrics_reference_is_current() {
-    let mut text = String::from(
-        "# Metrics\n\nEvery node answers `GET /metrics` on its admin port (9090) in the Prometheus text format. \
-         Generated from the code: `UPDATE=1 cargo test -p lectern-node --test cli` rewrites this file.\n",
-    );
-    for (role, table) in [("Ingest", lectern_node::ingest::METRICS), ("Edge", lectern_node::edge::METRICS)] {
-        let _ = write!(text, "\n## {role}\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n");
-        let mut table: Vec<&Metric> = table.iter().collect();
-        table.sort_by_key(|m| m.name);
-        for m in table {
-            assert_eq!(m.kind.name() == "counter", m.name.ends_with("_total"), "{}", m.name);
-            let labels: Vec<String> = m.labels.iter().map(|l| format!("`{l}`")).collect();
-            let _ = writeln!(text, "| `{}` | {} | {} | {} |", m.name, m.kind.name(), labels.join(", "), m.help);
-        }
-    }
-    golden("docs/metrics.md", &text);
 }
 
 #[test]

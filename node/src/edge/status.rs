@@ -4,7 +4,8 @@ use super::counting::{Answered, Protocol, Sample};
 use super::stream::hub::{Hub, Stream};
 use super::stream::snapshot::Snapshot;
 use super::token::Token;
-use crate::admin::{Exposition, StatusSource};
+use crate::admin::StatusSource;
+use lectern_api::metrics::{Exposition, edge as metrics};
 use lectern_api::node_status::{EdgeStatus, EdgeStream, NodeStatus};
 use lectern_media::ledger::{Life, Msn};
 use lectern_media::live::edge::ALONE_MS;
@@ -15,8 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-
-use super::metrics;
 
 /// The load is measured this often: a flash crowd of a thousand a second meets a stale measure of 250.
 const MEASURE_EVERY: Duration = Duration::from_millis(250);

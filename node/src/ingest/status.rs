@@ -2,94 +2,15 @@
 
 use super::forward::Forwards;
 use super::state::Ingest;
-use crate::admin::{Exposition, Kind, Metric, StatusSource};
+use crate::admin::StatusSource;
 use crate::relay::links::Relays;
 use crate::relay::source::Source;
+use lectern_api::metrics::Exposition;
+use lectern_api::metrics::ingest::{
+    BIT_RATE, BUILD, FORCED, FRAME_RATE, GOP, LAG, LINKS, LIVE, RECEIVED, REFUSED, RING, WAITING, WARNING,
+};
 use lectern_api::node_status::{IngestStatus, NodeStatus};
 use std::sync::{Arc, PoisonError};
-
-const BUILD: Metric = Metric {
-    name: "lectern_build_info",
-    kind: Kind::Gauge,
-    labels: &["role", "version"],
-    help: "Always 1; the version of the software.",
-};
-const LIVE: Metric = Metric {
-    name: "lectern_ingest_stream_live",
-    kind: Kind::Gauge,
-    labels: &["stream"],
-    help: "Whether an encoder is publishing.",
-};
-const BIT_RATE: Metric = Metric {
-    name: "lectern_ingest_stream_bits_per_second",
-    kind: Kind::Gauge,
-    labels: &["stream"],
-    help: "Measured bit rate of the publisher.",
-};
-const FRAME_RATE: Metric = Metric {
-    name: "lectern_ingest_stream_frames_per_second",
-    kind: Kind::Gauge,
-    labels: &["stream"],
-    help: "Measured video frame rate of the publisher.",
-};
-const GOP: Metric = Metric {
-    name: "lectern_ingest_stream_gop_seconds",
-    kind: Kind::Gauge,
-    labels: &["stream"],
-    help: "Distance of the last two key frames.",
-};
-const WARNING: Metric = Metric {
-    name: "lectern_ingest_stream_warning",
-    kind: Kind::Gauge,
-    labels: &["stream", "warning"],
-    help: "1 for each thing that is wrong with what the encoder sends.",
-};
-const RING: Metric = Metric {
-    name: "lectern_ingest_stream_ring_bytes",
-    kind: Kind::Gauge,
-    labels: &["stream"],
-    help: "Media that is kept for edges that join.",
-};
-const RECEIVED: Metric = Metric {
-    name: "lectern_ingest_stream_received_bytes_total",
-    kind: Kind::Counter,
-    labels: &["stream"],
-    help: "Audio and video that publishers sent.",
-};
-const FORCED: Metric = Metric {
-    name: "lectern_ingest_stream_forced_cuts",
-    kind: Kind::Gauge,
-    labels: &["stream"],
-    help: "Segments of the current epoch that had to end without a key frame.",
-};
-const LINKS: Metric = Metric {
-    name: "lectern_ingest_relay_links",
-    kind: Kind::Gauge,
-    labels: &["state"],
-    help: "Relay links, one per edge and stream: those that are open and those there should be.",
-};
-const LAG: Metric = Metric {
-    name: "lectern_ingest_relay_lag_seconds",
-    kind: Kind::Gauge,
-    labels: &["peer"],
-    help: "How far the slowest link to an edge is behind.",
-};
-const REFUSED: Metric = Metric {
-    name: "lectern_ingest_publishers_refused_total",
-    kind: Kind::Counter,
-    labels: &["reason"],
-    help: "Publishers that were refused or closed for what they sent.",
-};
-const WAITING: Metric = Metric {
-    name: "lectern_ingest_connections_waiting",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "Connections that have not published yet.",
-};
-
-/// What an ingest tells Prometheus.
-pub const METRICS: &[Metric] =
-    &[BUILD, LIVE, BIT_RATE, FRAME_RATE, GOP, WARNING, RING, RECEIVED, FORCED, LINKS, LAG, REFUSED, WAITING];
 
 /// See the module.
 pub(super) struct Status {

@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/metrics` in the clear, for kubelets and Prometheus. Names: docs/cluster.md.
+//! `/healthz`, `/readyz` and `/metrics` in the clear, for kubelets and Prometheus. Names: docs/metrics.md.
 
 use super::rounds::Outcome;
 use anyhow::Result;
@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, routing::get};
-use std::fmt::Write as _;
+use lectern_api::metrics::Exposition;
+use lectern_api::metrics::metrics_api::{IMPUTED, LAST_ROUND, ROUND_DURATION};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -47,22 +48,11 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 #[allow(clippy::cast_precision_loss, reason = "unix milliseconds are exact in a double for 285,000 years")]
 fn text(outcome: &Outcome) -> String {
     let Outcome { round, took, imputed, .. } = outcome;
-    let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, value: f64| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-    };
-    gauge(
-        "lectern_metrics_api_last_round_timestamp_seconds",
-        "When the last round over all edges ended, unix time; 0 before the first.",
-        round.ended_ms as f64 / 1_000.0,
-    );
-    gauge("lectern_metrics_api_round_duration_seconds", "How long the last round took.", took.as_secs_f64());
-    gauge(
-        "lectern_metrics_api_imputed_edges",
-        "Edges that did not answer in the last round and whose viewers were estimated.",
-        *imputed as f64,
-    );
-    text
+    let mut out = Exposition::default();
+    out.add(&LAST_ROUND, &[], round.ended_ms as f64 / 1_000.0);
+    out.add(&ROUND_DURATION, &[], took.as_secs_f64());
+    out.add(&IMPUTED, &[], *imputed as f64);
+    out.finish()
 }
 
 #[cfg(test)]
@@ -84,9 +74,9 @@ mod tests {
         assert_eq!(
             values,
             [
+                "lectern_metrics_api_imputed_edges 3",
                 "lectern_metrics_api_last_round_timestamp_seconds 1764028799.5",
                 "lectern_metrics_api_round_duration_seconds 0.12",
-                "lectern_metrics_api_imputed_edges 3",
             ]
         );
     }

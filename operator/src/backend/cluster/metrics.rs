@@ -1,14 +1,15 @@
-//! The metrics of the operator. Names as docs/cluster.md lists them; the chart's alerts use them.
+//! The metrics of the operator. Names, kinds and help are those of the table in `lectern_api::metrics`.
 
 use crate::backend::cluster::key::EventKey;
 use lectern_api::condition::ConditionType;
 use lectern_api::live_event::{LiveEventStatus, Phase};
+use lectern_api::metrics::{Metric, operator as table};
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric as RegistryMetric, Registry};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -95,23 +96,17 @@ impl Default for Metrics {
 impl Metrics {
     fn registered(mut self) -> Self {
         let all = &mut self.registry;
-        all.register("lectern_operator_leader", "1 if this replica leads", self.leader.clone());
-        all.register("lectern_operator_reconciles", "Passes over events", self.reconciles.clone());
-        all.register("lectern_operator_reconcile_errors", "Passes that failed, by stage", self.errors.clone());
-        let duration = "Duration of a pass over an event";
-        all.register("lectern_operator_reconcile_duration_seconds", duration, self.duration.clone());
-        let restarts = "Watches that were interrupted and restarted";
-        all.register("lectern_operator_watch_restarts", restarts, self.watch_restarts.clone());
-        all.register("lectern_events", "Events by phase", self.phases.clone());
-        all.register(
-            "lectern_event_condition",
-            "Status of a condition: 1 True, 0 False, -1 Unknown",
-            self.conditions.clone(),
-        );
-        all.register("lectern_event_edges", "Edges: desired, ready, min, max", self.edges.clone());
-        all.register("lectern_event_viewers", "Viewers on all edges of the event", self.viewers.clone());
-        all.register("lectern_event_demand", "Demand in viewers, as the autoscaler reads it", self.demand.clone());
-        all.register("lectern_event_live_streams", "Streams with a publisher", self.live.clone());
+        register(all, &table::LEADER, self.leader.clone());
+        register(all, &table::RECONCILES, self.reconciles.clone());
+        register(all, &table::ERRORS, self.errors.clone());
+        register(all, &table::DURATION, self.duration.clone());
+        register(all, &table::WATCH_RESTARTS, self.watch_restarts.clone());
+        register(all, &table::EVENTS, self.phases.clone());
+        register(all, &table::CONDITION, self.conditions.clone());
+        register(all, &table::EDGES, self.edges.clone());
+        register(all, &table::VIEWERS, self.viewers.clone());
+        register(all, &table::DEMAND, self.demand.clone());
+        register(all, &table::LIVE_STREAMS, self.live.clone());
         self
     }
 
@@ -208,9 +203,39 @@ impl Metrics {
     }
 }
 
+/// The registry appends the `_total` of counters and the full stop of the help text by itself.
+fn register(all: &mut Registry, metric: &Metric, value: impl RegistryMetric) {
+    let name = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+    all.register(name, metric.help.trim_end_matches('.'), value);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lectern_api::live_event::EdgesStatus;
+
+    #[test]
+    fn what_is_exposed_is_what_the_table_lists() {
+        let metrics = Metrics::default();
+        metrics.failed("apply");
+        let key = EventKey { namespace: "n".into(), name: "gala".into() };
+        let condition = serde_json::json!({
+            "type": "Live", "status": "True", "reason": "Publishing", "message": "", "lastTransitionTime": "2026-12-01T09:00:00Z"
+        });
+        let condition = serde_json::from_value(condition).unwrap();
+        let edges = EdgesStatus { viewers: Some(3), ..EdgesStatus::default() };
+        let status = LiveEventStatus { conditions: vec![condition], edges: Some(edges), ..LiveEventStatus::default() };
+        metrics.event(&key, &status, (2, 40), Some(7));
+        let text = metrics.text();
+        for Metric { name, kind, help, .. } in table::TABLE {
+            let family = name.strip_suffix("_total").unwrap_or(name);
+            for line in [format!("# HELP {family} {help}\n"), format!("# TYPE {family} {}\n", kind.name())] {
+                assert!(text.contains(&line), "{line} is missing in\n{text}");
+            }
+        }
+        let families = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert_eq!(families, table::TABLE.len(), "{text}");
+    }
 
     #[test]
     fn an_event_is_counted_under_its_phase_until_it_is_gone() {
@@ -229,7 +254,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
-        assert!(!text.contains("lectern_event_demand{"), "nobody knows it any more:\n{text}");
+        assert!(!text.contains("lectern_event_demand{"), "the demand is unknown now:\n{text}");
         metrics.forget_all();
         let text = metrics.text();
         assert!(text.contains("lectern_events{phase=\"Live\"} 0") && !text.contains("gala"), "{text}");

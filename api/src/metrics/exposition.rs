@@ -1,40 +1,8 @@
-//! Metrics in the Prometheus text format, from a table that is also the source of `docs/metrics.md`.
+//! Samples in the Prometheus text format.
 
+use super::Metric;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// One family of metrics, as it is documented and as it is exposed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// `lectern_…`; counters end in `_total`, units are base units.
-    pub name: &'static str,
-    /// What it is.
-    pub kind: Kind,
-    /// Names of its labels.
-    pub labels: &'static [&'static str],
-    /// One sentence.
-    pub help: &'static str,
-}
-
-/// The kinds that are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows while the process lives.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-}
-
-impl Kind {
-    /// `counter` or `gauge`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-        }
-    }
-}
 
 /// Collects samples; families come out sorted by name, samples in the order they were added.
 #[derive(Default)]
@@ -118,6 +86,7 @@ impl std::fmt::Display for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::*;
 
     static A: Metric = Metric { name: "a_total", kind: Kind::Counter, labels: &["stream", "why"], help: "As." };
