@@ -19,7 +19,7 @@ pub enum ConditionType {
     Live,
     /// A change of image or pod template waits for the event to be idle.
     UpgradePending,
-    /// Somebody can publish and people can watch.
+    /// Encoders can publish and viewers can watch.
     Ready,
 }
 
@@ -108,7 +108,7 @@ pub mod reason {
 
     /// Live: a publisher is connected.
     pub const PUBLISHING: &str = "Publishing";
-    /// Live: nobody publishes.
+    /// Live: no encoder publishes.
     pub const NO_PUBLISHER: &str = "NoPublisher";
 
     /// UpgradePending: it waits for the event to be idle.

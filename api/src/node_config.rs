@@ -1,4 +1,4 @@
-//! What a node is told: a file (JSON or YAML is the caller's business; JSON in the cluster) that the operator writes
+//! The configuration of a node: a file (JSON or YAML is the caller's business; JSON in the cluster) that the operator writes
 //! and the node reads, and reads again when it changes.
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct IngestConfig {
     /// Folder with the forward URLs of the user's Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_dir: Option<String>,
-    /// Where streams may be forwarded to. Without it everywhere: on one's own machine that is one's own business.
+    /// Where streams may be forwarded to. If unset, any destination is allowed, as suits a single machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_policy: Option<ForwardPolicy>,
     /// Where to listen.
@@ -110,7 +110,7 @@ pub struct PlaybackConfig {
     pub http_flv: bool,
     /// RTMP play is served.
     pub rtmp: bool,
-    /// Origins of pages that may play (CORS); `*` is everybody.
+    /// Origins of pages that may play (CORS); `*` is every page.
     pub allowed_origins: Vec<String>,
 }
 

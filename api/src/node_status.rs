@@ -19,7 +19,7 @@ pub struct NodeStatus {
     pub event: String,
     /// The node's own readiness.
     pub ready: bool,
-    /// Why it is not ready, in words.
+    /// Why it is not ready, for people.
     pub not_ready_reason: Option<String>,
     /// It got SIGTERM and is draining.
     pub draining: bool,
@@ -37,7 +37,7 @@ pub struct IngestStatus {
     pub config_version: String,
     /// Salted fingerprint of the seed ([`crate::keys::fingerprint`]).
     pub seed_fingerprint: String,
-    /// Accepted keys per stream; 0 means nobody can publish.
+    /// Accepted keys per stream; 0 means that no encoder can publish.
     pub keys: BTreeMap<String, u32>,
     /// Keys that were ignored, with the reason (never the value).
     pub key_problems: Vec<String>,

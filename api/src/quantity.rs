@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Longest accepted text in bytes: nobody writes more, and CEL needs a bound.
+/// Longest accepted text in bytes: no quantity needs more, and CEL needs a bound.
 pub const QUANTITY_BYTES_MAX: usize = 24;
 
 /// What a quantity looks like. Numbers without quotes are not matched against it, which is right.

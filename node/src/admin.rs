@@ -24,19 +24,19 @@ use version::Versions;
 
 /// Longest long poll: shorter than the idle time-outs of what may stand between (60 s is usual).
 pub const WAIT_MAX: Duration = Duration::from_secs(55);
-/// A waiting long poll looks at the status this often. It costs nothing while nobody waits.
+/// A waiting long poll looks at the status this often. It costs nothing while no poll waits.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a node says of itself. Called often: answers from memory, at once.
 pub trait StatusSource: Send + Sync + 'static {
     /// The status of this moment. `version` is filled in by this module: it grows whenever anything but measured
-    /// numbers is another than when somebody last looked.
+    /// numbers is another than at the last poll.
     fn status(&self) -> NodeStatus;
 
     /// Writes the metrics of this moment, each family as described in the role's table.
     fn metrics(&self, out: &mut Exposition);
 
-    /// Alive at all; the reason in words if not. A kubelet restarts the container on an error.
+    /// Whether the node is alive; the reason if not. A kubelet restarts the container on an error.
     ///
     /// # Errors
     /// The reason.

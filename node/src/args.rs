@@ -11,7 +11,7 @@ pub use calibrate::{CalibrateOptions, Form, Protocol, VIEWERS_MAX};
 
 const AFTER_HELP: &str = "\
 Signals: SIGTERM or SIGINT stops in order (an ingest closes its epochs and publishers, an edge drains); a second one \
-ends at once. An edge that nobody watches ends some seconds after SIGTERM, when load balancers know, and at once after \
+ends at once. An edge without viewers ends some seconds after SIGTERM, when load balancers know, and at once after \
 SIGINT.
 Exit status: 0 stopped as told; 1 failed while running; 2 command line or configuration cannot work; 130 or 143 ended \
 by a second SIGINT or SIGTERM.

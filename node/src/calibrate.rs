@@ -1,7 +1,7 @@
 //! `lectern-node calibrate`: what one edge carries on this machine.
 //!
 //! `nodes` starts an ingest and an edge of its own, `publish` sends them what `source` makes up, `viewers` watch; `machine`
-//! reads what the edge spends. `plan` says when and with how many, `estimate` what follows from it, `report` in words:
+//! reads what the edge spends. `plan` says when and with how many, `estimate` what follows from it, `report` prints it:
 //! those three are pure.
 
 use crate::args::{CalibrateOptions, Form, Protocol};
@@ -123,7 +123,7 @@ impl Stage {
         }
     }
 
-    /// Nobody, then half of the viewers, then all.
+    /// No viewer, then half of the viewers, then all.
     async fn measure(&self, wanted: Option<u32>, fitting: u32) -> anyhow::Result<Run> {
         let Stream { bitrate, protocol, .. } = self.stream;
         let protocol = match protocol {
@@ -136,7 +136,7 @@ impl Stage {
         self.until_listed().await?;
         let throttled = machine::throttled();
         let mut viewers = Viewers::new(self.target.clone());
-        tracing::info!("nobody watches: {seconds} s");
+        tracing::info!("measuring without viewers: {seconds} s");
         let idle = self.step(&viewers, 0).await?;
         let Memory { resident_bytes, .. } = machine::memory_of(self.edge)?;
         let steps = match wanted {
@@ -201,7 +201,7 @@ impl Stage {
         })
     }
 
-    /// Waits until the edge lists a segment: from then on everybody can watch by any protocol.
+    /// Waits until the edge lists a segment: from then on viewers can watch by any protocol.
     async fn until_listed(&self) -> anyhow::Result<()> {
         let path = format!("/live/{STREAM}/media.m3u8");
         let (began, tally) = (Instant::now(), Tally::default());

@@ -72,7 +72,7 @@ fn sigterm_ends_an_ingest_in_order() {
 #[test]
 fn the_configuration_reference_is_current() {
     let mut text = String::from(
-        "# Configuration of a node\n\nUsually nobody writes this by hand: the operator does, from a LiveEvent. A node \
+        "# Configuration of a node\n\nThe operator usually writes this from a LiveEvent. A node \
          reads a JSON file (`--config`); options and environment variables win over it; unknown fields are ignored. An \
          ingest reads its file again when it changes. Generated from the code: `UPDATE=1 cargo test -p lectern-node \
          --test cli` rewrites this file.\n",

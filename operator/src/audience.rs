@@ -29,7 +29,7 @@ pub struct EventAudience {
     pub viewers: u64,
     /// Newcomers that were refused in the last 15 s.
     pub refused: u64,
-    /// What the autoscaler is told: max(viewers + refused, schedule floor × target).
+    /// The number that the autoscaler reads: max(viewers + refused, schedule floor × target).
     pub demand: u64,
     /// What is sent, in bits per second.
     pub egress_bits_per_second: u64,

@@ -128,7 +128,7 @@ async fn ask(client: &Client, question: &Question) -> Result<Value> {
     Ok(client.request(request.context("failed to write the question")?).await?)
 }
 
-/// Whether somebody holds the Lease and still renews it.
+/// Whether a replica holds the Lease and still renews it.
 fn leads(lease: &Value, now: Timestamp) -> Result<String, String> {
     let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str).unwrap_or_default();
     if holder.is_empty() {

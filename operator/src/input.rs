@@ -1,4 +1,4 @@
-//! `-f EVENT.yaml`: a LiveEvent from a file. What the file holds beyond the API is an error here, where nobody else
+//! `-f EVENT.yaml`: a LiveEvent from a file. What the file holds beyond the API is an error here, where no other program
 //! would tell the writer of a misspelt field.
 
 use crate::validate::{self, Event, Problem};

@@ -167,7 +167,7 @@ async fn compose(
                 Ok(tls) => {
                     let allowed_names = match &proxy {
                         FrontProxy::Known { allowed_names, .. } => allowed_names.clone().into(),
-                        FrontProxy::Unasked | FrontProxy::Nobody => Arc::default(),
+                        FrontProxy::Unasked | FrontProxy::Absent => Arc::default(),
                     };
                     let tokens = tokens.iter().cloned().collect();
                     serving.send_replace(Some(Serving {
@@ -194,7 +194,7 @@ async fn compose(
     }
 }
 
-/// Without a front proxy nobody is asked for a certificate, and so nobody gets metrics.
+/// Without a front proxy no client is asked for a certificate, and so no client gets metrics.
 fn tls(own: &Material, proxy: &FrontProxy) -> Result<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier: Arc<dyn ClientCertVerifier> = match proxy {
@@ -205,7 +205,7 @@ fn tls(own: &Material, proxy: &FrontProxy) -> Result<ServerConfig> {
                 .build()
                 .context("failed to use the front proxy's authorities")?
         }
-        FrontProxy::Unasked | FrontProxy::Nobody => WebPkiClientVerifier::no_client_auth(),
+        FrontProxy::Unasked | FrontProxy::Absent => WebPkiClientVerifier::no_client_auth(),
     };
     let key = own.certified_key().context("failed to use the serving certificate")?;
     let mut config = ServerConfig::builder_with_provider(provider)

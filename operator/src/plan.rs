@@ -92,7 +92,7 @@ pub struct Replicas {
     pub min: u32,
     /// Never more.
     pub max: u32,
-    /// As many now, where nobody else scales (local, backend `operator`).
+    /// As many now, where no autoscaler does it (local, backend `operator`).
     pub wanted: u32,
 }
 
@@ -192,7 +192,7 @@ pub fn plan(event: &Event, seen: &Observed, now: Timestamp) -> Plan {
     }
 }
 
-/// How many edges there should be where nobody else scales: as many as the audience needs, by the rules of the
+/// How many edges there should be where no autoscaler decides it: as many as the audience needs, by the rules of the
 /// autoscaler. Never fewer than there are while the audience is not known.
 fn wanted(event: &Event, seen: &Observed, bounds: Bounds, schedule_floor: u32, now: Timestamp) -> (u32, Scaling) {
     let loads = seen.audience.map(|audience| loads(event, &audience, schedule_floor));

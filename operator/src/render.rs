@@ -2,7 +2,7 @@
 //!
 //! One kind a file below `render/`. Two rules hold over all of them. A pod template depends on neither streams,
 //! schedule nor playback: those reach the ingest in a ConfigMap and the edges over the relay, so that changing them
-//! restarts nobody. And what the operator cannot read it must not need to: every Secret is derived and only ever created.
+//! restarts no pod. And what the operator cannot read it must not need to: every Secret is derived and only ever created.
 
 mod config_map;
 mod deployment;
@@ -42,7 +42,7 @@ pub struct Objects {
     pub role_bindings: Vec<RoleBinding>,
     /// Key material. To be created, never applied or patched: the answer to those would show its content.
     pub secrets: Vec<Secret>,
-    /// What the ingest is told.
+    /// The ingest's configuration.
     pub config_maps: Vec<ConfigMap>,
     /// Who may reach a pod. Before the pods, so that none is ever open.
     pub network_policies: Vec<NetworkPolicy>,

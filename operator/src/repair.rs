@@ -9,14 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// An edge that nobody has reached for so long is lost.
+/// An edge that neither ingest nor metrics API has reached for so long is lost.
 pub const LOST_AFTER: SignedDuration = SignedDuration::from_secs(5);
-/// An edge that has not answered the scrape for so long may be one that nobody reaches, in milliseconds: the scrape comes
+/// An edge that has not answered the scrape for so long may be out of reach, in milliseconds: the scrape comes
 /// every 2 s.
 pub const SILENT_MS: u64 = 3_000;
 /// So long after it was last heard of the ingest calls a link dead (the relay's TCP user time-out).
 pub const LINK_DEAD: SignedDuration = SignedDuration::from_secs(3);
-/// An edge that nobody has reached for so long counts among those that may be lost: edges that went together are not lost
+/// An edge out of reach for so long counts among those that may be lost: edges that went together are not lost
 /// at one and the same moment, and the first must not be deleted before it is seen that most went.
 pub const DOUBT_AFTER: SignedDuration = SignedDuration::from_secs(3);
 /// At most one lost edge is deleted in this time.
@@ -41,7 +41,7 @@ pub struct Edge<'a> {
     pub ending: bool,
     /// The ingest has a live link to it; None if the ingest did not say.
     pub linked: Option<bool>,
-    /// For how long it has not answered the scrape; None if nobody says.
+    /// For how long it has not answered the scrape; None if the metrics API does not say.
     pub silent: Option<SignedDuration>,
 }
 
@@ -137,7 +137,7 @@ impl Memory {
         uids
     }
 
-    /// Somebody reaches an edge, or somebody does not know: then it is as good as reached.
+    /// Ingest or metrics API reaches the edge, or one of them does not know: then it counts as reached.
     fn see(&mut self, edges: &[Edge<'_>], now: Timestamp) {
         let now_ms = now.as_millisecond();
         self.reached.retain(|uid, _| edges.iter().any(|edge| edge.uid == uid));
@@ -193,7 +193,7 @@ mod tests {
         (0..count).map(|number| format!("{number:03}")).collect()
     }
 
-    /// The first `gone` of these are reached by nobody, for `silent_s` seconds already.
+    /// The first `gone` of these are out of reach, for `silent_s` seconds already.
     fn edges(uids: &[String], gone: usize, silent_s: i64) -> Vec<Edge<'_>> {
         let one = |(number, uid)| {
             let lost = number < gone;
@@ -289,7 +289,7 @@ mod tests {
         let unlinked = Edge { linked: Some(false), ..edge };
         let mut memory = Memory::default();
         assert_eq!((memory.lost(&[edge], at(0)), memory.look_again(&[edge], at(0))), (None, None));
-        // Nothing changed for a minute, so nobody looked.
+        // Nothing changed for a minute, so no pass looked.
         assert_eq!(memory.lost(&[unlinked], at(60_000)), None);
         assert_eq!(memory.look_again(&[unlinked], at(60_000)), Some(at(62_000)), "dead links are called so after 3 s");
         assert_eq!(memory.lost(&[unlinked], at(62_000)).as_deref(), Some("a"));

@@ -69,7 +69,7 @@ impl ServiceOptions {
     }
 }
 
-/// An empty variable is as good as none.
+/// An empty variable counts as none.
 #[must_use]
 pub fn filled(all: &[String]) -> Vec<String> {
     all.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()

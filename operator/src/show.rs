@@ -1,4 +1,4 @@
-//! `lectern plan`: a plan in words. It is what would run if nothing ran yet.
+//! `lectern plan`: a plan as text. It is what would run if nothing ran yet.
 
 use crate::args::PlanOptions;
 use crate::plan::{Observed, Plan, plan, schedule};
@@ -44,7 +44,7 @@ pub fn objects(event: &Event, plan: &Plan) -> Result<String> {
     objects.to_yaml().context("failed to write the objects as YAML")
 }
 
-/// `plan` in words.
+/// `plan` as text.
 #[must_use]
 pub fn text(event: &Event, plan: &Plan, now: Timestamp) -> String {
     let mut text = String::new();

@@ -2,7 +2,7 @@
 //!
 //! The API server has checked the same rules already (schema and CEL); here they hold for `lectern local` and
 //! `lectern plan`, for rules that CEL cannot state (does the time zone exist?), and for objects that were stored before
-//! a rule was made. After this nobody looks at the raw spec again.
+//! a rule was made. After this no code looks at the raw spec again.
 
 mod page;
 mod schedule;

@@ -10,7 +10,7 @@ use serde_json::json;
 /// The CustomResourceDefinition of LiveEvents.
 ///
 /// A status is there from the first moment, with `Ready=Unknown`: without it `helm --wait` and `kubectl wait` take an
-/// event that nobody has looked at for one that needs no waiting.
+/// event that the operator has not looked at for one that needs no waiting.
 #[must_use]
 pub fn definition() -> CustomResourceDefinition {
     let mut definition = LiveEvent::crd();

@@ -10,7 +10,7 @@ metrics! {
     EGRESS: Counter "lectern_edge_egress_bytes_total" ["protocol"] "Bytes written to viewers.";
     HTTP_CONNECTIONS: Gauge "lectern_edge_http_connections" [] "Open connections of the HTTP port.";
     LAST_MSN: Gauge "lectern_edge_last_msn" ["stream"] "Media sequence number of the newest listed segment.";
-    LEVEL: Gauge "lectern_edge_level" ["stream"] "1 if the stream has caught up, so that it does not prevent this edge from becoming Ready.";
+    LEVEL: Gauge "lectern_edge_stream_caught_up" ["stream"] "1 if the stream has caught up, so that it does not prevent this edge from becoming Ready.";
     LINKED: Gauge "lectern_edge_linked" ["stream"] "1 if the relay link of the stream is alive.";
     MISBEHAVED: Counter "lectern_edge_misbehaved_connections_total" []
         "Connections closed because the client's request was late or malformed.";

@@ -12,7 +12,7 @@ pub struct Exposition {
 
 impl Exposition {
     /// Adds a sample. `labels` are the values for `metric.labels`, in that order.
-    #[allow(clippy::cast_precision_loss, reason = "beyond 2^53 nobody reads the last digit of a counter")]
+    #[allow(clippy::cast_precision_loss, reason = "beyond 2^53 the last digit of a counter means nothing")]
     pub fn add(&mut self, metric: &'static Metric, labels: &[&str], value: impl Into<Value>) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "labels of {}", metric.name);
         let (_, text) = self.families.entry(metric.name).or_insert_with(|| (metric, String::new()));

@@ -32,7 +32,7 @@ const GONE_MS_MIN: u64 = 60_000;
 /// Messages that are held while greetings are awaited; at the highest accepted bit rate one second is a quarter of it.
 const HELD_BYTES_MAX: usize = 16 << 20;
 
-/// What an ingest is told once.
+/// Settings that an ingest has from its start.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Identity of this process.
@@ -59,7 +59,7 @@ pub enum Output {
     },
     /// Close the publisher, with this reason.
     ClosePublisher {
-        /// In words, for the log and the encoder.
+        /// The reason, for the log and the encoder.
         reason: String,
     },
     /// An epoch opened or ended, for the log.
@@ -78,9 +78,9 @@ enum Memory {
 /// The publisher's side.
 #[derive(Debug)]
 enum Source {
-    /// Nobody publishes.
+    /// No encoder publishes.
     Absent { since_ms: u64 },
-    /// Somebody does; no epoch is open yet.
+    /// An encoder publishes; no epoch is open yet.
     Opening(Opening),
     /// An epoch is open.
     Live(Box<OpenEpoch>),
@@ -288,7 +288,7 @@ impl Ingest {
         self.session.listed(now_ms);
     }
 
-    /// The next step in the presentation's life, while nobody publishes.
+    /// The next step in the presentation's life, while no encoder publishes.
     fn next_life(&self) -> Option<(u64, Life)> {
         let Source::Absent { since_ms } = self.source else { return None };
         self.ledger.presentation.as_ref()?;

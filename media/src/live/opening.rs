@@ -134,7 +134,7 @@ impl Opening {
         })
     }
 
-    /// Why no epoch is open, in words.
+    /// Why no epoch is open, for a warning.
     pub(super) fn reason(&self) -> &'static str {
         let has = |track| self.kept.iter().any(|kept| kept.message.track == track);
         match (self.tracks.video.is_some(), self.tracks.audio.is_some()) {

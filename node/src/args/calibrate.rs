@@ -49,7 +49,7 @@ pub struct CalibrateOptions {
     /// Length of a segment, as in spec.hls.segment.
     #[arg(long, value_name = "TIME", env = "LECTERN_SEGMENT", default_value = "2s", value_parser = segment)]
     pub segment: u64,
-    /// Streams that are live at the same time: each costs an edge a little even when nobody watches it.
+    /// Streams that are live at the same time: each costs an edge a little even without viewers.
     #[arg(long, value_name = "N", env = "LECTERN_STREAMS", default_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub streams: u32,
@@ -63,7 +63,7 @@ pub struct CalibrateOptions {
     #[arg(long, value_name = "BITS", env = "LECTERN_EGRESS", value_parser = whole)]
     pub egress: Option<u64>,
     /// Per cent of processor, memory and network card that a full edge keeps free: for bursts, for the viewers of an
-    /// edge that is lost, whom nobody refuses, and for what a real network costs more.
+    /// edge that is lost, whom the other edges do not refuse, and for what a real network costs more.
     #[arg(long, value_name = "PERCENT", env = "LECTERN_HEADROOM", default_value = "30",
           value_parser = clap::value_parser!(u32).range(0..=90))]
     pub headroom: u32,

@@ -1,6 +1,6 @@
 //! From what was read to what an edge carries. Pure.
 //!
-//! The processor time of an edge is that of receiving and cutting the stream, which it spends with nobody watching, and
+//! The processor time of an edge is that of receiving and cutting the stream, which it spends without viewers, too, and
 //! that of each viewer: `carried = (cores kept for it − idle) / cost of a viewer`. The cost is taken at the larger number
 //! of viewers, the nearer to a full edge; the smaller one shows whether it stays the same when the load doubles.
 
@@ -23,11 +23,11 @@ const DESCRIPTORS_OWN: u64 = 2_048;
 const VIEWERS_PER_EDGE_MAX: u64 = 1_000_000;
 /// Per cent of the stream below which what viewers got tells nothing of what they cost.
 const DELIVERED_MIN: f64 = 80.0;
-/// Per cent of the stream below which it is told.
+/// Per cent of the stream below which the report mentions it.
 const DELIVERED_GOOD: f64 = 97.0;
-/// Range of the windows of a step, in per cent of their median, above which it is told.
+/// Range of the windows of a step, in per cent of their median, above which the report mentions it.
 const RANGE_GOOD: f64 = 40.0;
-/// How much dearer, in per cent, a viewer may be at the double load before it is told.
+/// How much dearer, in per cent, a viewer may be at the double load before the report mentions it.
 const STEEPER_GOOD: f64 = 15.0;
 
 /// What was read at one moment; all since the start.
@@ -61,13 +61,13 @@ pub struct Step {
 pub struct Run {
     /// What was published.
     pub stream: Stream,
-    /// Nobody watches.
+    /// No viewer watches.
     pub idle: Step,
     /// The first half.
     pub half: Step,
     /// All of them.
     pub all: Step,
-    /// Memory of the edge with nobody watching, in bytes.
+    /// Memory of the edge without viewers, in bytes.
     pub resident_bytes: u64,
     /// How often the kernel stopped these processes because they had used up their share.
     pub throttled: u64,
@@ -134,7 +134,7 @@ pub enum Unusable {
         percent: f64,
     },
     /// The edge is too small.
-    #[error("the {} of such an edge carries nobody at this bit rate: give it more", limit.name())]
+    #[error("the {} of such an edge carries no viewer at this bit rate: give it more", limit.name())]
     NoRoom {
         /// Of what it has too little.
         limit: Limit,
@@ -156,7 +156,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// In words.
+    /// Its name in the report.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -203,7 +203,7 @@ pub struct Level {
     pub viewers: u32,
     /// Cores that the edge took.
     pub edge_cores: Spread,
-    /// Cores that one of them took of it, beyond what it takes with nobody watching.
+    /// Cores that one of them took of it, beyond what it takes without viewers.
     pub cores_per_viewer: Option<f64>,
     /// What they received, bits per second.
     pub bits_per_second: f64,
@@ -241,7 +241,7 @@ pub struct Bound {
 pub struct Estimate {
     /// What was published.
     pub stream: Stream,
-    /// Nobody, half, all.
+    /// The steps: none, half and all of the viewers.
     pub levels: [Level; 3],
     /// Viewers that one core carries.
     pub viewers_per_core: f64,

@@ -70,7 +70,7 @@ impl Nodes {
     /// # Errors
     /// When one of them does not come to listen.
     pub async fn start(segment_ms: u64) -> anyhow::Result<Self> {
-        // Whoever may read the memory of these processes may read it; nobody else sees them.
+        // A user who may read the memory of these processes may read it; no other sees them.
         let seed = format!("{:016x}{:016x}", random::number(), random::number());
         let token = memory_file(c"lectern-token", relay_token(seed.as_bytes()).as_bytes())?;
         let mut edge = command("edge")?;

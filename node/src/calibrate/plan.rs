@@ -13,7 +13,7 @@ pub const PROBE_VIEWERS: u32 = 50;
 /// Share of this machine that edge, ingest and viewers may take together: well below saturation, where the processor
 /// time of a viewer would also be that of waiting for one another.
 const MACHINE_SHARE: f64 = 0.4;
-/// Most viewers where nobody gave a number: more make the figure no better, and each takes two descriptors here.
+/// Most viewers where the user gave no number: more make the figure no better, and each takes two descriptors here.
 const VIEWERS_USUAL_MAX: u32 = 4_000;
 
 /// The times of a measurement.
@@ -41,7 +41,7 @@ impl Timing {
     /// If it is not enough for two windows of each step.
     pub fn new(duration_ms: u64, segment_ms: u64, probes: bool) -> Result<Self, TooShort> {
         let period_ms = segment_ms.div_ceil(1_000) * 1_000;
-        // Nobody, half, all: three steps with windows, two of them with viewers that come.
+        // None, half, all: three steps with windows, two of them with viewers that come.
         let around = START_PERIODS + 2 * SETTLE_PERIODS + if probes { SETTLE_PERIODS + 1 } else { 0 };
         let windows = (duration_ms / period_ms).saturating_sub(around) / 3;
         if windows < WINDOWS_MIN {

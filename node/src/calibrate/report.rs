@@ -41,7 +41,7 @@ fn write_all(out: &mut String, e: &Estimate) -> fmt::Result {
     writeln!(
         out,
         "A viewer takes {} and {} of memory: {} in the edge (measured),\n{} in its kernel (reckoned: a socket, and what is \
-         in flight to somebody {:.0} ms away).",
+         in flight to a viewer {:.0} ms away).",
         bits(e.viewer.bits_per_second),
         bytes(e.viewer.edge_bytes + e.viewer.kernel_bytes),
         bytes(e.viewer.edge_bytes),
@@ -132,7 +132,7 @@ fn paste(out: &mut String, e: &Estimate) -> fmt::Result {
     }
     writeln!(
         out,
-        "A loopback is no network: a card costs interrupts and acknowledgements, and here nobody looks at the bytes.\n\
+        "A loopback is no network: a card costs interrupts and acknowledgements, and here no player looks at the bytes.\n\
          Take the processor's figure as the most there can be, and look at the first real audience\n\
          (docs/autoscaling.md)."
     )

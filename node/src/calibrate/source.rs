@@ -1,5 +1,5 @@
 //! A made-up stream: H.264 and AAC as an encoder with a constant bit rate sends them, 25 frames a second, a key frame at
-//! every segment. Nothing in it can be decoded, which nobody on the way tries. Pure.
+//! every segment. Nothing in it can be decoded, and no part of the way tries to. Pure.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use lectern_media::amf0::{Value, write_all};

@@ -73,7 +73,7 @@ pub struct Viewers {
 }
 
 impl Viewers {
-    /// Nobody yet.
+    /// No viewer has connected yet.
     pub fn new(target: Target) -> Self {
         Self { target: Arc::new(target), tally: Arc::default(), tasks: JoinSet::new(), count: 0 }
     }

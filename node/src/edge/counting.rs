@@ -23,7 +23,7 @@ pub struct Fetches {
 }
 
 impl Fetches {
-    /// Nobody yet.
+    /// A count of zero.
     #[must_use]
     pub fn new(held_since_ms: u64) -> Self {
         Self { held_since_ms, begun: AtomicU64::new(0), done: AtomicU64::new(0) }
@@ -135,7 +135,7 @@ pub struct Totals {
     pub stalls: AtomicU64,
     /// Connections that were ended because they did not say what they wanted in time or said it wrongly.
     pub misbehaved: AtomicU64,
-    /// Segments that this edge cut otherwise than the ingest: a defect.
+    /// Segments whose hash differed from the ingest's ledger: a defect.
     pub mismatches: AtomicU64,
     /// Segments fetched from siblings.
     pub sibling_fetches: AtomicU64,

@@ -69,7 +69,7 @@ pub fn check(hub: &Hub, stream: &Stream, protocol: Protocol) -> Result<(), Refus
     }
 }
 
-/// Lets a new viewer in, and counts it; a refusal is not counted. For a request that somebody else answers if it is
+/// Lets a new viewer in, and counts it; a refusal is not counted. For a request that another handler answers if it is
 /// refused here.
 ///
 /// # Errors

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Readiness stays on until so long before the end: a terminating endpoint gets nobody new anyway, and where all
+/// Readiness stays on until so long before the end: a terminating endpoint gets no new viewer anyway, and where all
 /// terminate, those that serve are the fallback.
 pub const LEAVING_MS: u64 = 2_000;
-/// The last moments belong to answers under way: nobody is accepted any more.
+/// The last moments belong to answers under way: the edge accepts no new connection any more.
 const LAST_MS: u64 = 500;
-/// An edge that nobody is connected to ends early, but not before the news of its end has reached every load balancer.
+/// An edge without connections ends early, but not before the news of its end has reached every load balancer.
 const QUIET_MS: u64 = 5_000;
 /// A player reloads its list once a target duration; so much later it is not coming back.
 const LATE_MS: u64 = 1_000;
@@ -32,7 +32,7 @@ pub struct Plan {
     pub quiet_ms: u64,
     /// No longer Ready; every answer closes its connection; the last viewer has gone.
     pub leaving_ms: u64,
-    /// Nobody is accepted any more.
+    /// The edge accepts no new connection any more.
     pub last_ms: u64,
     /// The end.
     pub end_ms: u64,
@@ -52,7 +52,7 @@ impl Plan {
     }
 }
 
-/// Drains. `stop` is cancelled when nobody is to be accepted any more.
+/// Drains. `stop` is cancelled when no connection is to be accepted any more.
 pub async fn drain(plan: Plan, hub: &Hub, node: &EdgeNode, shards: &Shards, stop: &CancellationToken) {
     let begin = Instant::now();
     let begin_ms = hub.clock.now_ms();
@@ -68,7 +68,7 @@ pub async fn drain(plan: Plan, hub: &Hub, node: &EdgeNode, shards: &Shards, stop
     node.leaving.store(true, Relaxed);
     hub.closing.store(true, Relaxed);
     let early = at(plan.leaving_ms).saturating_duration_since(Instant::now());
-    // Where a supervisor ends it early, whoever asks for readiness still gets the time to see it go.
+    // Where a supervisor ends it early, load balancers that probe readiness still get the time to see it go.
     if early.is_zero() || plan.cause == Cause::Terminate {
         sleep_until(at(plan.last_ms) - early).await;
     }
@@ -78,8 +78,8 @@ pub async fn drain(plan: Plan, hub: &Hub, node: &EdgeNode, shards: &Shards, stop
     }
 }
 
-/// Nobody watches. A supervisor's load balancers keep connections over which somebody may come at any moment; at a
-/// terminal a kept connection of a page that was closed is nobody.
+/// No viewer watches. A supervisor's load balancers keep connections over which a viewer may come at any moment; at a
+/// terminal a kept connection belongs to a page that was closed.
 fn is_alone(hub: &Hub, cause: Cause) -> bool {
     let streams = hub.streams.load();
     let connected = |stream: &Stream| stream.rtmp_viewers.load(Relaxed) + stream.flv_viewers.load(Relaxed) > 0;
@@ -93,7 +93,7 @@ fn is_alone(hub: &Hub, cause: Cause) -> bool {
     !asked && !streams.values().any(|stream| connected(stream))
 }
 
-/// Whether somebody asked for this stream who will ask again.
+/// Whether a viewer asked for this stream and will ask again.
 #[must_use]
 pub fn is_polled(stream: &Stream, now_ms: u64) -> bool {
     let snapshot = stream.snapshot.load();

@@ -168,7 +168,7 @@ impl Driver {
         }
     }
 
-    /// A link that does not take its messages is as good as dead: without this sender its connection ends.
+    /// A link that does not take its messages is treated as dead: without this sender its connection ends.
     fn reply(&mut self, link: LinkId, reply: Reply) {
         if let Some(replies) = self.links.get(&link)
             && replies.try_send(reply).is_err()

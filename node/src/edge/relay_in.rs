@@ -56,9 +56,9 @@ impl RelayIn {
                 };
                 static ENDED: LogLimit = LogLimit::new();
                 if let Err(error) = result
-                    && let Some(unsaid) = ENDED.allow()
+                    && let Some(suppressed) = ENDED.allow()
                 {
-                    tracing::info!(%peer, unsaid, "relay link ended: {error:#}");
+                    tracing::info!(%peer, suppressed, "relay link ended: {error:#}");
                 }
             });
         }

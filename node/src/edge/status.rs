@@ -31,7 +31,7 @@ pub struct EdgeNode {
     boot: String,
     /// It was told to end.
     pub draining: AtomicBool,
-    /// The end is so near that nobody new should come.
+    /// The end is so near that no new viewer should come.
     pub leaving: AtomicBool,
     settled: Mutex<Settled>,
 }
@@ -197,7 +197,7 @@ struct Counted {
 }
 
 /// Viewers of a stream by requests begun, and its connections. A joining crowd shows in the segment that most of them
-/// ask for; a session that ended is watched by nobody who needs protection.
+/// ask for; viewers of a session that ended need no protection.
 fn begun(stream: &Stream) -> u64 {
     let snapshot = stream.snapshot.load();
     let open = snapshot.view.ledger.life == Life::Open;

@@ -1,4 +1,4 @@
-//! The relay token: whoever has it is the event's ingest or another edge of it.
+//! The relay token, which the event's ingest and its edges have, and no other process.
 
 use anyhow::{Context, bail};
 use http::HeaderValue;

@@ -1,6 +1,6 @@
 //! Forwarding: a copy of a stream to another RTMP server, from the same ring as the relays.
 //!
-//! The URL is a secret (it ends in somebody's stream key): it is read from a file when a connection is made, and shown
+//! The URL is a secret (it ends in a stream key): it is read from a file when a connection is made, and shown
 //! nowhere.
 
 use super::state::Ingest;

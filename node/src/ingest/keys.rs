@@ -90,7 +90,7 @@ pub fn read_folder(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// A secret file, whole; longer ones are cut one byte after the limit, which makes them too long for everybody.
+/// A secret file, whole; longer ones are cut one byte after the limit, which makes them too long for every use.
 ///
 /// # Errors
 /// What the system says.

@@ -21,7 +21,7 @@ pub(super) async fn run(ingest: Arc<Ingest>, source: Source, shutdown: Cancellat
             () = shutdown.cancelled() => return,
         }
         let (ingest, source) = (ingest.clone(), source.clone());
-        // Files may lie on a network: they are read where waiting harms nobody.
+        // Files may lie on a network: they are read where waiting holds nothing up.
         let look = tokio::task::spawn_blocking(move || look(&ingest, &source));
         let Ok(problem) = look.await else { continue };
         if problem.is_some() && problem != last_problem {

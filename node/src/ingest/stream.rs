@@ -1,6 +1,6 @@
 //! One stream at the ingest: the pure [`live::Ingest`] under a short lock, and who waits for it.
 //!
-//! Publishers, links and forwards call in; whoever appends to the ring gives it to the links that have caught up (`lanes`)
+//! Publishers, links and forwards call in; the task that appends to the ring gives it to the links that have caught up (`lanes`)
 //! and tells other readers that there is more. A driver task per stream moves its time on. No lock is held across an await.
 
 use super::publish::publisher::{self, Dismissal, Publisher};
@@ -113,7 +113,7 @@ impl Stream {
         });
     }
 
-    /// Somebody with the right key wants to publish.
+    /// An encoder with a right key wants to publish.
     ///
     /// # Errors
     /// [`Conflict`] if the publisher that is there stays.
@@ -188,7 +188,7 @@ impl Stream {
         self.removed.cancel();
     }
 
-    /// Whoever publishes is told why and closed; the epoch is closed with a mark.
+    /// Closes the publisher, with the reason for it to read; the epoch is closed with a mark.
     pub fn dismiss(&self, words: &str) {
         self.with(|state, now_ms| {
             if state.publisher.is_some() {

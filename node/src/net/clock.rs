@@ -1,6 +1,6 @@
 //! The clock of a node: unix milliseconds that never go back.
 //!
-//! The wall clock is read once, at the start; after that only elapsed time is added. Someone who sets the system's time
+//! The wall clock is read once, at the start; after that only elapsed time is added. A change of the system's time
 //! in the middle of a lecture moves no epoch.
 
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Clock {
         self.start + Duration::from_millis(at_ms.saturating_sub(self.start_unix_ms))
     }
 
-    /// The next moment that is a multiple of `step` after the start. Whoever waits for it wakes together with all others
+    /// The next moment that is a multiple of `step` after the start. A task that waits for it wakes together with all other tasks
     /// that do, also with those whose step is a fraction of this one: a node that is woken once has its work in the
     /// processor's caches for all of them.
     #[must_use]

@@ -19,7 +19,7 @@ pub struct LogLimit {
 struct Window {
     since: Instant,
     lines: u32,
-    unsaid: u64,
+    suppressed: u64,
 }
 
 impl LogLimit {
@@ -33,14 +33,14 @@ impl LogLimit {
     pub fn allow(&self) -> Option<u64> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let current = window.get_or_insert(Window { since: now, lines: 0, unsaid: 0 });
+        let current = window.get_or_insert(Window { since: now, lines: 0, suppressed: 0 });
         let mut before = 0;
         if now.duration_since(current.since) >= WINDOW {
-            before = current.unsaid;
-            *current = Window { since: now, lines: 0, unsaid: 0 };
+            before = current.suppressed;
+            *current = Window { since: now, lines: 0, suppressed: 0 };
         }
         if current.lines == LINES_MAX {
-            current.unsaid += 1;
+            current.suppressed += 1;
             return None;
         }
         current.lines += 1;

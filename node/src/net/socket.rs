@@ -17,7 +17,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(3);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a peer still sends meanwhile is thrown away, up to so many bytes.
 const CLOSE_BYTES_MAX: usize = 4 << 20;
-/// Pause after a failed accept: usually there are no more file descriptors, and somebody has to leave first.
+/// Pause after a failed accept: usually there are no more file descriptors, and a connection has to end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds a listener of a node.
@@ -39,8 +39,8 @@ pub(crate) async fn accept(listener: &TcpListener, port: &str, stop: &Cancellati
             Ok((socket, peer)) => return Some((Wire::plain(socket), peer)),
             Err(error) => {
                 static FAILED: LogLimit = LogLimit::new();
-                if let Some(unsaid) = FAILED.allow() {
-                    tracing::warn!(%error, unsaid, "failed to accept on the {port} port");
+                if let Some(suppressed) = FAILED.allow() {
+                    tracing::warn!(%error, suppressed, "failed to accept on the {port} port");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -1,4 +1,4 @@
-//! The lanes of a stream: links that have caught up get what was appended at once, from whoever appended it.
+//! The lanes of a stream: links that have caught up get what was appended at once, from the task that appended it.
 //!
 //! What is new is serialised once for all of them and written to each socket without waking the link's own task. A link
 //! whose socket is full, or that has not caught up yet, is left to that task, which reads the ring at its own pace.
@@ -120,7 +120,7 @@ impl Lanes {
         self.lock().lanes.push(lane);
     }
 
-    /// One less; nobody else holds it after this.
+    /// One less; no other task holds it after this.
     pub fn leave(&self, lane: &Arc<Lane>) {
         self.lock().lanes.retain(|other| !Arc::ptr_eq(other, lane));
     }

@@ -277,7 +277,7 @@ impl Connection<'_> {
     }
 
     /// Writes what waits, and what the ring has beyond it, until the socket is full or nothing is left: `false` if it is
-    /// full. Whoever appends meanwhile waits for the lane, so that nothing is missed and nothing is sent twice.
+    /// full. A task that appends meanwhile waits for the lane, so that nothing is missed and nothing is sent twice.
     fn write(&mut self) -> anyhow::Result<bool> {
         let lane = self.lane.clone();
         let mut waiting = lane.lock();

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 /// Links that ended are forgotten this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How long the first set of edges is waited for before streams are told that nobody will greet; not longer than an
+/// How long the first set of edges is waited for before streams stop to expect greetings; not longer than an
 /// ingest waits for greetings in all.
 const FIRST_SET: Duration = Duration::from_millis(lectern_media::live::ingest::GREETINGS_MS_MAX);
 
@@ -105,7 +105,7 @@ pub async fn run(
 ) {
     let mut changes = origin.source_changes();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
-    // Nobody known within the time means that nobody will greet.
+    // No edge known within the time means that no edge will greet.
     let _ = tokio::time::timeout(FIRST_SET, peers.wait_for(Option::is_some)).await;
     let mut told = BTreeSet::new();
     loop {

@@ -111,13 +111,13 @@ impl Followers {
         self.lanes.leave(lane);
     }
 
-    /// The end of the ring; changes that come while nobody looks are merged.
+    /// The end of the ring; changes that come while no task looks are merged.
     #[must_use]
     pub fn position(&self) -> watch::Receiver<Seq> {
         self.position.subscribe()
     }
 
-    /// Gives what was appended to the links that have caught up, and wakes everybody else. `read` copies items out of the
+    /// Gives what was appended to the links that have caught up, and wakes all other followers. `read` copies items out of the
     /// ring from a position on, and returns the position of its end.
     pub fn tell(&self, read: impl Fn(Seq, &mut Vec<Arc<Item>>) -> Seq) {
         self.lanes.give(&read);

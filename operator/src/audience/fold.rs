@@ -130,7 +130,7 @@ impl Fold {
                 named.insert(name.as_str());
             }
         }
-        // A stream that nobody knows any more was taken out of the event; in silence nobody says so.
+        // A stream that no edge knows any more was taken out of the event; silent edges say nothing about it.
         let heard = edges.iter().any(|seen| seen.answer.is_some());
         self.streams.retain(|name, _| !heard || named.contains(name.as_str()));
     }

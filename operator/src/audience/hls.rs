@@ -86,7 +86,7 @@ impl Hls {
         self.round.insert(life, report);
     }
 
-    /// Reads the count after everybody was heard who answered in this round. `silent` are the edges that should have
+    /// Reads the count after all answers of this round. `silent` are the edges that should have
     /// answered: by life, None if they never did.
     pub(super) fn read(&mut self, silent: &[Option<Life>]) -> u64 {
         let round = std::mem::take(&mut self.round);
@@ -128,7 +128,7 @@ impl Hls {
         self.held.shares.remove(&life);
     }
 
-    /// The newest segment that everybody who watches has fetched by now. With segments that are much shorter than the
+    /// The newest segment that every viewer has fetched by now. With segments that are much shorter than the
     /// target duration (a first one that was very long) none may be old enough: then the oldest is the best there is.
     fn readable(&self, asked_ms: u64, mature_ms: u64) -> Option<(&u64, &Segment)> {
         let is_mature = |segment: &Segment| asked_ms.saturating_sub(segment.listed_ms) >= mature_ms;

@@ -41,7 +41,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// News of children that may wait; more only wait in their senders.
 const NEWS_QUEUE: usize = 256;
 
-/// Runs the event until it is told to end; told so twice, it ends this process.
+/// Runs the event until a signal ends it; a second signal ends this process.
 ///
 /// # Errors
 /// When the event cannot be read or cannot work, an address is taken, or the node binary is not there.

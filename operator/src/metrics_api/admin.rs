@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What Prometheus is told that this is.
+/// The content type of the text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the routes share.

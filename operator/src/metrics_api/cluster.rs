@@ -1,8 +1,8 @@
 //! Which edges there are: events, the EndpointSlices of their relay Services, and who owns the pods behind them.
 //!
 //! Pods, ReplicaSets and Deployments come as metadata alone. An endpoint counts only if its pod belongs, through
-//! ReplicaSet and Deployment, to the event: whoever may label pods in a namespace must not be able to raise the demand of
-//! somebody else's event.
+//! ReplicaSet and Deployment, to the event: a user who may label pods in a namespace must not be able to raise the demand of
+//! an event in another.
 
 use super::object_store::ObjectStore;
 use crate::kubernetes::{Refusal, api, watch_refusal};

@@ -12,7 +12,7 @@ Answers, over TLS on --listen-https:
   /apis/external.metrics.k8s.io/…  the same, selected by the label lectern.dev/event
   /lectern/v1/audience             everything at once, to the operator alone (a token derived
                                    from the certificate's key)
-  /healthz, /readyz                to everybody
+  /healthz, /readyz                to every client
 and on --listen-admin /healthz, /readyz, /metrics.
 
 Nothing has to lead: every replica asks every edge, and each gives the same answers. To look at them by hand:
@@ -22,13 +22,13 @@ Nothing has to lead: every replica asks every edge, and each gives the same answ
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct MetricsApiOptions {
-    /// What the operator is told, too.
+    /// Options that the operator has, too.
     #[command(flatten)]
     pub service: ServiceOptions,
     /// Where the API is served.
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_LISTEN_HTTPS", default_value = "0.0.0.0:8443")]
     pub listen_https: SocketAddr,
-    /// A folder with a serving certificate (tls.crt, tls.key) that somebody else keeps, read again when it changes. Then
+    /// A folder with a serving certificate (tls.crt, tls.key) that another program keeps, read again when it changes. Then
     /// no Secret is touched.
     #[arg(long, value_name = "FOLDER", env = "LECTERN_TLS_DIR")]
     pub tls_dir: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Round after round over all edges of all events; what came of the last one is what everybody is told.
+//! Round after round over all edges of all events; every answer is made from the last one.
 
 use super::cluster::{Scope, Target};
 use super::scrape::{Heard, Scraper};
@@ -29,7 +29,7 @@ pub struct Outcome {
     pub took: Duration,
     /// Edges that were silent and guessed.
     pub imputed: u64,
-    /// The round as JSON, once somebody asked.
+    /// The round as JSON, once a client asked.
     pub(super) json: OnceLock<Bytes>,
 }
 
@@ -127,7 +127,7 @@ impl Rounds {
     }
 }
 
-/// An address may belong to somebody else by the time it answers.
+/// An address may belong to another pod by the time it answers.
 fn is_of(status: &NodeStatus, id: &str) -> bool {
     status.edge.is_some() && status.event == id
 }

@@ -1,7 +1,7 @@
 //! What is answered to whom. Pure: a request, who sent it, and what is known become an answer.
 //!
-//! The API server has authenticated and authorised whoever asks it for metrics, and says so with the certificate of its
-//! front proxy. Nobody else may ask; headers such as X-Remote-User mean nothing here. The operator has a token of its
+//! The API server has authenticated and authorised the client that asks it for metrics, and says so with the certificate of its
+//! front proxy. No other client may ask; headers such as X-Remote-User mean nothing here. The operator has a token of its
 //! own, good for one path.
 
 use super::rounds::Outcome;

@@ -1,20 +1,20 @@
-//! Whether the ingest may be restarted without anybody noticing.
+//! Whether the ingest may be restarted without a viewer or an encoder noticing.
 
 use super::observed::Observed;
 use crate::validate::Event;
 use jiff::{SignedDuration, Timestamp};
 
-/// An ingest that is not Ready and says nothing for so long holds nobody: pending, image, crash.
+/// An ingest that is not Ready and does not answer for so long serves no encoder: pending, image, crash.
 const SILENT: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whether the ingest is idle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idle {
-    /// Nobody would notice.
+    /// No viewer and no encoder would notice.
     Yes,
-    /// Somebody would, or it is not known.
+    /// A viewer or an encoder would notice, or that is not known.
     No {
-        /// In words, for a condition: `hall-a is live`.
+        /// For a condition: `hall-a is live`.
         because: String,
         /// When it may be idle, if nothing happens.
         look_again: Option<Timestamp>,
@@ -22,7 +22,7 @@ pub enum Idle {
 }
 
 impl Idle {
-    /// Whether nobody would notice.
+    /// Whether no viewer and no encoder would notice.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(self, Self::Yes)

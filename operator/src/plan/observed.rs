@@ -14,7 +14,7 @@ pub struct Observed {
     pub edges: Option<EdgesSeen>,
     /// Who watches.
     pub audience: Option<Audience>,
-    /// Whoever scales the edges.
+    /// What scales the edges.
     pub autoscaler: Option<Autoscaler>,
     /// A floor that was raised because an audience came faster than the autoscaler looks.
     pub burst: Option<Burst>,
@@ -105,7 +105,7 @@ pub struct Audience {
     pub egress_bits_per_second: Option<u64>,
 }
 
-/// Whoever scales the edges.
+/// What scales the edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Autoscaler {
     /// It has numbers to go by and acts.

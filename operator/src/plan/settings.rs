@@ -1,4 +1,4 @@
-//! What nodes are told. Settings are neutral; a backend says where things are (`IngestPlace`, `EdgePlace`) and gets the
+//! The configurations of nodes. Settings are neutral; a backend says where things are (`IngestPlace`, `EdgePlace`) and gets the
 //! file that the node reads.
 
 use super::programme;
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 /// Bytes of the hash that names a configuration.
 const VERSION_BYTES: usize = 6;
 
-/// What an ingest is told.
+/// The configuration of an ingest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestSettings {
     /// `namespace/name`.
@@ -55,7 +55,7 @@ pub struct IngestPlace {
     pub listen: IngestListen,
 }
 
-/// What an edge is told.
+/// The configuration of an edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeSettings {
     /// `namespace/name`.

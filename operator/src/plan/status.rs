@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use lectern_api::condition::ConditionType;
 use lectern_api::live_event::{EdgesStatus, EventNode, IngestStatus, LiveEventStatus, NextScale, Phase};
 
-/// Most edges that a status lists: those that are not healthy; whoever wants all asks for the pods.
+/// Most edges that a status lists: those that are not healthy; `kubectl get pods` lists all.
 const UNHEALTHY_NODES_MAX: usize = 10;
 
 /// The status of an event that is accepted or may be.

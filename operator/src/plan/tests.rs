@@ -75,7 +75,7 @@ fn an_unknown_audience_never_costs_an_edge() {
     let event = event(json!({ "edges": { "min": 2 } }));
     assert_eq!(plan(&event, &edges(7, None), at(NOON)).edges.replicas.wanted, 7);
     let first = plan(&event, &edges(7, Some(Audience::default())), at(NOON));
-    assert_eq!(first.edges.replicas.wanted, 7, "nor does whoever has just started");
+    assert_eq!(first.edges.replicas.wanted, 7, "nor does an operator that has just started");
     let later = Observed { scaling: first.scaling.memory, ..edges(7, Some(Audience::default())) };
     assert_eq!(plan(&event, &later, at("2026-12-01T12:05:01Z")).edges.replicas.wanted, 6);
     assert_eq!(plan(&event, &edges(99, None), at(NOON)).edges.replicas.wanted, 40, "max holds all the same");

@@ -1,4 +1,4 @@
-//! The ConfigMap with what the ingest is told: streams, HLS, playback, forwards. The only object that changes when those
+//! The ConfigMap with the ingest's configuration: streams, HLS, playback, forwards. The only object that changes when those
 //! do.
 
 use super::scene::Scene;

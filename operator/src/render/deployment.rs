@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 /// Old ReplicaSets that are kept: enough for `kubectl rollout undo`.
 const REVISIONS_KEPT: i32 = 2;
 
-/// A Deployment of one, not a StatefulSet: when its node is lost a replacement starts without anybody deleting the pod,
+/// A Deployment of one, not a StatefulSet: when its node is lost a replacement starts although the pod was not deleted,
 /// and two for a moment are sorted out by the edges.
 pub fn ingest(scene: &Scene<'_>) -> Deployment {
     deployment(scene, Role::Ingest, Some(1), pod::ingest(scene))

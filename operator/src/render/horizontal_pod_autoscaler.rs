@@ -1,4 +1,4 @@
-//! The autoscaler of the edges. Its rules are those of [`crate::scaling`]: the same where nobody else scales.
+//! The autoscaler of the edges. Its rules are those of [`crate::scaling`]: the same where the operator itself scales.
 
 use super::meta;
 use super::scene::{Metrics, Scene};

@@ -1,5 +1,5 @@
 //! NetworkPolicies: viewers and encoders from anywhere, the relay from the event's ingest alone, the admin port from
-//! whoever has business there. The kubelet of a pod's node is always let in. Outgoing traffic is not
+//! the pods that need them. The kubelet of a pod's node is always let in. Outgoing traffic is not
 //! restricted: the API server, which the ingest asks, cannot be named portably.
 
 use super::meta;
@@ -36,7 +36,7 @@ fn policy(scene: &Scene<'_>, role: Role, rules: Vec<NetworkPolicyIngressRule>) -
     }
 }
 
-/// The ports that everybody may reach: no `from`.
+/// The public ports: no `from`.
 fn public(ports: &[Port]) -> NetworkPolicyIngressRule {
     let open = ports.iter().filter(|port| port.public).map(|port| named(port.name)).collect();
     NetworkPolicyIngressRule { from: None, ports: Some(open) }
@@ -46,7 +46,7 @@ fn rule(port: &str, from: Vec<NetworkPolicyPeer>) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule { from: Some(from), ports: Some(vec![named(port)]) }
 }
 
-/// Who reads `/status` and `/metrics`: operator and metrics server, and whoever scrapes.
+/// Who reads `/status` and `/metrics`: operator, metrics API and Prometheus servers.
 fn inspectors(scene: &Scene<'_>) -> Vec<NetworkPolicyPeer> {
     let own = std::iter::once(&scene.installation.namespace);
     let others = scene.installation.scrape_namespaces.iter().filter(|other| **other != scene.installation.namespace);

@@ -55,7 +55,7 @@ pub fn ingest(scene: &Scene<'_>) -> PodTemplateSpec {
     template(scene, Role::Ingest, spec)
 }
 
-/// An edge's pod. What it is told fits into its environment: a changed size is a changed template, and rolls.
+/// An edge's pod. Its configuration fits into its environment: a changed size is a changed template, and rolls.
 pub fn edge(scene: &Scene<'_>) -> PodTemplateSpec {
     let mounted = Mounted::edge(&scene.event.name);
     let args = vec!["edge".to_owned()];
@@ -72,7 +72,7 @@ pub fn edge(scene: &Scene<'_>) -> PodTemplateSpec {
 }
 
 /// What is patched onto the running ingest pods. The hash makes the kubelet bring a changed ConfigMap at once. The other
-/// two keep autoscalers of nodes away while somebody would notice.
+/// two keep autoscalers of nodes away while a viewer or an encoder would notice.
 pub fn ingest_annotations(scene: &Scene<'_>, config: &ConfigMap) -> BTreeMap<String, Option<String>> {
     let content = config
         .data

@@ -19,7 +19,7 @@ pub fn all(scene: &Scene<'_>) -> Vec<PodDisruptionBudget> {
     ]
 }
 
-/// A pod that is not Ready protects nobody: it may always go.
+/// A pod that is not Ready serves no viewer: it may always go.
 fn budget(scene: &Scene<'_>, role: Role, at_once: IntOrString) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: meta::object(scene, role, meta::name(scene, role)),

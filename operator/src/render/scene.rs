@@ -15,7 +15,7 @@ pub struct Installation {
     pub pull_secrets: Vec<String>,
     /// The namespace of operator and metrics server: they ask nodes for their status.
     pub namespace: String,
-    /// Namespaces of whoever scrapes `/metrics` of nodes.
+    /// Namespaces of the Prometheus servers that scrape `/metrics` of nodes.
     pub scrape_namespaces: Vec<String>,
     /// Who scales edges.
     pub metrics: Metrics,
@@ -41,7 +41,7 @@ pub enum Metrics {
     /// `lectern metrics-api` serves custom.metrics.k8s.io.
     #[default]
     ApiService,
-    /// It serves external.metrics.k8s.io: for where somebody else has custom.metrics.k8s.io.
+    /// It serves external.metrics.k8s.io: for clusters where another server has custom.metrics.k8s.io.
     External,
     /// KEDA scales, by a ScaledObject that people make for the event (docs/autoscaling/keda.yaml). The operator makes no
     /// autoscaler; KEDA makes one of its own.

@@ -99,8 +99,8 @@ impl FromStr for Burst {
 }
 
 impl Burst {
-    /// The burst that an annotation tells of. None for a text that nobody of ours can have written, such as one that
-    /// would hold for longer than any burst does: a floor must not stay for ever because somebody edited it.
+    /// The burst that an annotation describes. None for a text that the operator cannot have written, such as one that
+    /// would hold for longer than any burst does: a floor must not stay for ever because a user edited it.
     #[must_use]
     pub fn read(text: &str, now: Timestamp) -> Option<Self> {
         // Two operators' clocks may differ a little.
@@ -186,7 +186,7 @@ pub fn look(sight: &Sight<'_>, known: Option<Burst>, joins: &mut Joins, now: Tim
 
 impl Joins {
     /// By how many a second newcomers are more than usual: those who are let in, and those who are turned away. While
-    /// edges are full nobody joins, and only the latter tell of a crowd; once there is room those who waited join all at
+    /// edges are full no viewer joins, and only the latter tell of a crowd; once there is room those who waited join all at
     /// once, and are no news.
     fn surplus(&mut self, sight: &Sight<'_>, now: Timestamp) -> f64 {
         let rate = if sight.joins_per_second.is_finite() { sight.joins_per_second } else { 0.0 };

@@ -2,7 +2,7 @@
 //!
 //! Kubernetes takes pods that are not Ready first and then those with the lowest
 //! `controller.kubernetes.io/pod-deletion-cost`; a pod without one counts as 0. So the next few candidates get costs
-//! below zero, the first one the lowest, and everybody else is left alone.
+//! below zero, the first one the lowest, and all others are left alone.
 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub const PERIOD: SignedDuration = SignedDuration::from_secs(30);
 /// Candidates at a time: what a minute of scaling down takes from a hundred edges ([`super::DOWN`]).
 pub const CANDIDATES_MAX: usize = 10;
-/// The lowest cost that is given. A band that nobody else is likely to use: a cost outside it is somebody else's and
+/// The lowest cost that is given. A band that no other program is likely to use: a cost outside it is another program's and
 /// stays.
 const FIRST: i32 = -2_000;
 /// Our costs.
@@ -59,7 +59,7 @@ pub fn changes(edges: &[Edge<'_>], wish: u32, last: Option<Timestamp>, now: Time
     let chosen = candidates(edges, wish);
     let costs = costs(&chosen);
     let cost_of = |name: &str| costs.iter().find(|(candidate, _)| *candidate == name).map(|(_, cost)| *cost);
-    // One that is ending anyway, or that somebody else has a say about, is left alone.
+    // One that is ending anyway, or whose cost another program set, is left alone.
     let open = edges.iter().filter(|edge| !edge.ending && is_free(edge));
     open.filter_map(|edge| {
         let cost = cost_of(edge.name);
@@ -113,7 +113,7 @@ impl Edge<'_> {
     }
 }
 
-/// Nobody else has a say about it.
+/// No other program set its cost.
 fn is_free(edge: &Edge<'_>) -> bool {
     edge.cost.is_none_or(|cost| OURS.contains(&cost))
 }
@@ -192,7 +192,7 @@ mod tests {
             edges.iter_mut().filter(|edge| edge.name == change.name).for_each(|edge| edge.cost = change.cost);
         }
         assert!(changes(&edges, 4, Some(at(0)), at(30)).is_empty(), "nothing changed: nothing is written");
-        // Somebody came to b1, and b2 emptied.
+        // A viewer came to b1, and b2 emptied.
         edges[3].viewers = Some(70);
         edges[4].viewers = Some(0);
         assert!(changes(&edges, 4, Some(at(0)), at(29)).is_empty());

@@ -31,7 +31,7 @@ pub const fn target(capacity: u64, percent: u32) -> u64 {
     if target == 0 { 1 } else { target }
 }
 
-/// What the autoscaler is told of the audience: who watches and who was refused, or what the schedule expects if that
+/// What the autoscaler reads of the audience: who watches and who was refused, or what the schedule expects if that
 /// is more. Raising the minimum alone would let the edges go in one step when a window closes; what is in the metric
 /// is let go slowly (the stabilisation of an autoscaler ignores its minimum).
 #[must_use]
@@ -44,7 +44,7 @@ pub fn demand(viewers: u64, refused: u64, schedule_floor: u32, target: u64) -> u
 ///
 /// Who tries again is at another edge each time and is a different newcomer to each of them. Of `k` tries at random
 /// among `n` edges `n (1 − (1 − 1/n)^k)` meet a new one; the `k` that explains the ratio of distinct to times gives the
-/// people. Without times (an edge of an older release) everybody is taken to have tried once.
+/// people. Without times (an edge of an older release) every viewer is taken to have tried once.
 #[must_use]
 pub fn refused_people(distinct: u64, times: u64, edges: u32) -> u64 {
     if times <= distinct {

@@ -1,7 +1,7 @@
 //! What [`super::wanted`] remembers from look to look: the wishes of the last minutes and what was changed of late.
 //!
 //! It may be kept or lost. A lost memory is an empty one, and an empty one takes the edges that are there for the first
-//! wish: whoever starts anew takes nothing away for a whole window.
+//! wish: an operator that starts anew takes nothing away for a whole window.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct Memory {
 
 /// Changes within this time are remembered as one.
 const CHANGES_MERGED_MS: i64 = 1_000;
-/// Entries that are read from outside; more than the rules can make would only be somebody's joke.
+/// Entries that are read from outside; more than the rules can make were written by another hand.
 const ENTRIES_MAX: usize = 2_048;
 
 impl Memory {

@@ -320,6 +320,6 @@ fn the_notes_lead_to_a_picture_and_name_what_is_unusual() {
         assert!(usual.contains(step), "{usual}");
     }
     assert!(!usual.contains("NOTE:"), "{usual}");
-    assert!(notes(&sets["foreign-metrics"]).contains("nobody has registered custom.metrics.k8s.io"));
+    assert!(notes(&sets["foreign-metrics"]).contains("custom.metrics.k8s.io is not registered for Lectern"));
     assert!(notes(&sets["namespaced"]).contains("--namespace lectures"));
 }

@@ -12,7 +12,7 @@ pub enum Warning {
     NothingListed {
         /// For how many milliseconds.
         lasting_ms: u64,
-        /// Why, in words.
+        /// The reason.
         reason: String,
     },
     /// The time stamps of audio and video are not of one clock: one track is placed beside the other by this much.

@@ -134,7 +134,7 @@ fn where_nothing_can_be_said_it_says_why() {
     let small = Edge { memory_bytes: Some(32 << 20), ..EDGE };
     let error = estimate(&run(), small).unwrap_err();
     assert_eq!(error, Unusable::NoRoom { limit: Limit::Memory });
-    assert!(error.to_string().contains("memory of such an edge carries nobody"), "{error}");
+    assert!(error.to_string().contains("memory of such an edge carries no viewer"), "{error}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Line {
     }
 }
 
-/// Waits for bytes and lets the kernel drop up to `most` of them (`MSG_TRUNC`, tcp(7)): nobody looks at them, so nobody
+/// Waits for bytes and lets the kernel drop up to `most` of them (`MSG_TRUNC`, tcp(7)): no code looks at them, so none
 /// need pay for a copy. How many there were; 0 at the end.
 async fn drop_some(socket: &TcpStream, most: usize) -> io::Result<usize> {
     thread_local! {

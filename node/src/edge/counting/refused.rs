@@ -1,4 +1,4 @@
-//! Newcomers that a full edge sent away: demand that nobody else sees.
+//! Newcomers that a full edge sent away: demand that shows nowhere else.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,7 +14,7 @@ pub const REFUSED_MAX: usize = 65_536;
 const SLOTS: u64 = REFUSED_WINDOW_MS / 1_000;
 
 /// The distinct (address, user agent) that were refused in the last [`REFUSED_WINDOW_MS`], at most [`REFUSED_MAX`], and
-/// how often they were: whoever tries again is at another edge each time, and is known to each of them. From both
+/// how often they were: a viewer that tries again is at another edge each time, and is known to each of them. From both
 /// follows how many people there are.
 #[derive(Debug, Default)]
 pub struct Refused {

@@ -1,5 +1,5 @@
-//! How often the media playlist of a stream was asked for a moment ago. Everybody who watches HLS asks for it about once
-//! in a target duration, by their own clock: who has gone is missing after one.
+//! How often the media playlist of a stream was asked for a moment ago. Every HLS viewer asks for it about once
+//! in a target duration, by its own clock: a viewer that has gone is missing after one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,7 +23,7 @@ struct ReloadSample {
 }
 
 impl Reloads {
-    /// Somebody asks.
+    /// Counts a request.
     pub fn add(&self) {
         self.total.fetch_add(1, Relaxed);
     }
@@ -43,7 +43,7 @@ impl Reloads {
         let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(last) = looks.back() else { return 0 };
         let begin = looks.iter().rev().find(|look| look.at_ms + window_ms <= last.at_ms);
-        // Nobody asked before the first look, and one that came late must not make it more.
+        // No request came before the first look, and one that came late must not make it more.
         begin.map_or(last.total, |begin| (last.total - begin.total) * window_ms / (last.at_ms - begin.at_ms).max(1))
     }
 }

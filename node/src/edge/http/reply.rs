@@ -14,7 +14,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// A playlist is news for a second.
 const CACHE_PLAYLIST: HeaderValue = HeaderValue::from_static("public, max-age=1");
-/// A name stands for the same bytes for ever; an hour is longer than anybody asks for them.
+/// A name stands for the same bytes for ever; an hour is longer than players ask for them.
 const CACHE_SEGMENT: HeaderValue = HeaderValue::from_static("public, max-age=3600, immutable");
 /// One cached 404 poisons a CDN.
 const CACHE_NEVER: HeaderValue = HeaderValue::from_static("no-store");
@@ -30,7 +30,7 @@ pub enum Problem {
     NoSuchStream,
     /// The ingest has not yet told this edge what the event is.
     NotYetWired,
-    /// Nobody publishes.
+    /// No encoder publishes.
     NotLive,
     /// The segment is not, or not any more, or lies further ahead.
     NoSuchSegment,

@@ -151,7 +151,7 @@ fn flv_viewer(state: &HttpState, head: &[u8]) -> Option<(Arc<Stream>, Bytes)> {
     Some((stream, flv_head(&headers)))
 }
 
-/// The body ends with the connection (RFC 9112, 6.3 point 8): no chunk framing, the same bytes for everybody.
+/// The body ends with the connection (RFC 9112, 6.3 point 8): no chunk framing, the same bytes for every viewer.
 fn flv_head(cors: &HeaderMap) -> Bytes {
     let mut head =
         format!("HTTP/1.1 200 OK\r\ncontent-type: {FLV_TYPE}\r\ncache-control: no-store\r\nconnection: close\r\n")

@@ -1,6 +1,6 @@
 //! What all parts of an edge share: the streams by name, what each answers at the moment, and the counters.
 //!
-//! One task per stream writes; everybody else reads snapshots.
+//! One task per stream writes; all others read snapshots.
 
 use super::origins::Origins;
 use super::pages::Pages;

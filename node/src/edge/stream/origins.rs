@@ -29,7 +29,7 @@ pub enum Origins {
 }
 
 impl Origins {
-    /// From the event's list; `*` anywhere in it means everybody. What cannot be a header value matches no page.
+    /// From the event's list; `*` anywhere in it means every page. What cannot be a header value matches no page.
     #[must_use]
     pub fn new(allowed: &[String]) -> Self {
         if allowed.iter().any(|origin| origin == "*") {

@@ -30,7 +30,7 @@ pub struct Headers {
     pub tracks: TrackSet,
 }
 
-/// One frame with its wire forms, each made when somebody first needs it.
+/// One frame with its wire forms, each made when a viewer first needs it.
 #[derive(Debug)]
 pub struct Item {
     /// Position in the ring, without holes.
@@ -112,7 +112,7 @@ impl Ring {
         inner.headers = Some(Arc::new(Headers { epoch, metadata: metadata + 1, generation, tracks }));
     }
 
-    /// A frame on the viewers' timeline. Without an epoch before it there is nobody who could play it.
+    /// A frame on the viewers' timeline. Without an epoch before it no viewer could play it.
     pub fn frame(&self, frame: Frame) {
         let mut inner = self.lock();
         let Some(headers) = inner.headers.clone() else { return };
@@ -181,7 +181,7 @@ impl Inner {
         self.forget(t_ms);
     }
 
-    /// Drops what nobody may need: older than a laggard may be, and than where a newcomer starts.
+    /// Drops what no viewer may need: older than a laggard may be, and than where a newcomer starts.
     fn forget(&mut self, newest_t_ms: u64) {
         while let Some(oldest) = self.items.front() {
             let needed = newest_t_ms.saturating_sub(oldest.t_ms) <= LAG_MS_MAX

@@ -19,7 +19,7 @@ pub const HOLD_TARGETS: u64 = 3;
 /// Longest hold: shorter than the time-outs of load balancers and players.
 pub const HOLD_MS_MAX: u64 = 8_000;
 
-/// A playlist with its validators, and its compressed form once somebody asked for that.
+/// A playlist with its validators, and its compressed form once a client asked for that.
 #[derive(Debug)]
 pub struct Playlist {
     /// As it is sent.
@@ -182,7 +182,7 @@ impl Snapshot {
         }
     }
 
-    /// Somebody publishes: a first segment may be waited for.
+    /// Whether an encoder publishes: requests may wait for a first segment.
     #[must_use]
     pub fn expects_media(&self) -> bool {
         self.view.open.is_some()

@@ -30,7 +30,7 @@ impl Stored {
         file.write_all(bytes)?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-        #[allow(unsafe_code, reason = "the file is sealed: nobody can change or shorten what is mapped here")]
+        #[allow(unsafe_code, reason = "the file is sealed: no process can change or shorten what is mapped here")]
         let mapped = unsafe { memmap2::Mmap::map(&file) }?;
         Ok(Arc::new(Self { file: file.into(), bytes: Bytes::from_owner(mapped) }))
     }

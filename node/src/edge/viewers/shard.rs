@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// While somebody has not taken everything, the shard looks again after this: a newcomer's first picture does not wait
+/// While a viewer has not taken everything, the shard looks again after this: a newcomer's first picture does not wait
 /// for merge windows.
 const CATCH_UP_MS: u64 = 10;
 /// Newcomers that wait for their shard; more wait at the door.
@@ -25,7 +25,7 @@ const VISITS_IN_A_ROW: usize = 64;
 /// What a peer says is read into this and dropped.
 const SCRATCH_BYTES: usize = 4_096;
 
-/// Somebody who wants to play.
+/// A viewer that is about to join a shard.
 #[derive(Debug)]
 pub struct NewViewer {
     /// The socket, already set up with [`super::tune`].
@@ -121,7 +121,7 @@ struct Group {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
-    /// Everybody.
+    /// All viewers of the shard.
     Full,
     /// Those who have not taken everything.
     CatchUp,

@@ -29,7 +29,7 @@ const FRAMES_PER_WRITE: usize = 64;
 /// Writes per visit and viewer, so that one that catches up does not hold up the others.
 const WRITES_PER_VISIT: usize = 4;
 
-/// Sets up the socket of somebody who plays.
+/// Sets up the socket of a viewer.
 ///
 /// # Errors
 /// If the kernel does not take the options.

@@ -51,7 +51,7 @@ impl Policy {
     }
 }
 
-/// This machine, this link, everybody, or nobody: no server is there that a stream is meant for.
+/// This machine, this link, every address or none: a stream is meant for no server there.
 fn never(address: IpAddr) -> bool {
     let local = match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.octets()[0] == 0,

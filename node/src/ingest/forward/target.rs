@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A stream that is not live, or a URL that is not there, is looked for again after this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The publisher may be away for this long before the other server is told that the stream is over.
+/// The publisher may be away for this long before the forward ends the stream at the other server.
 const AWAY_MS_MAX: u64 = 10_000;
 /// From the connection to the accepted publish.
 const READY_MS: u64 = 10_000;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The application that encoders publish to.
 pub const PUBLISH_APP: &str = "live";
-/// Read at once from somebody who has shown no key yet: there may be thousands.
+/// Read at once from a connection that has shown no key yet: there may be thousands.
 const READ_BYTES_WAITING: usize = 4 << 10;
 /// A publisher further ahead of the clock than this is read at real time.
 const AHEAD_MS_MAX: u64 = 5_000;
@@ -59,7 +59,7 @@ pub(super) struct Connection {
 pub(super) struct Ended {
     /// It had been accepted as a publisher.
     pub(super) published: bool,
-    /// Why, in words.
+    /// The reason, for the log.
     pub(super) words: String,
 }
 
@@ -281,8 +281,8 @@ impl Connection {
     fn note_refused(&self, reason: &'static str, words: &str) {
         self.ingest.count_refused(reason);
         static REFUSED: LogLimit = LogLimit::new();
-        if let Some(unsaid) = REFUSED.allow() {
-            tracing::warn!(peer = %self.address, reason, unsaid, "publisher refused: {words}");
+        if let Some(suppressed) = REFUSED.allow() {
+            tracing::warn!(peer = %self.address, reason, suppressed, "publisher refused: {words}");
         }
     }
 

@@ -31,7 +31,7 @@ async fn serve(connection: Connection, socket: Wire, address: std::net::SocketAd
     static STRANGERS: LogLimit = LogLimit::new();
     let Ended { published, words } = connection.run(socket).await;
     let allowed = if published { Some(0) } else { STRANGERS.allow() };
-    if let Some(unsaid) = allowed {
-        tracing::info!(peer = %address, unsaid, "connection ended: {words}");
+    if let Some(suppressed) = allowed {
+        tracing::info!(peer = %address, suppressed, "connection ended: {words}");
     }
 }

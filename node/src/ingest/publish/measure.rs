@@ -50,7 +50,7 @@ pub struct Report {
     pub bit_rate: Option<u64>,
     /// Distance of the last two key frames in milliseconds.
     pub gop_ms: Option<u64>,
-    /// In words, a name first: `GopTooLong (8.3s, segment 2s)`.
+    /// A name first, then the values: `GopTooLong (8.3s, segment 2s)`.
     pub warnings: Vec<String>,
 }
 

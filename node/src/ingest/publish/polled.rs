@@ -1,7 +1,7 @@
 //! The socket of a publisher, looked at by the clock.
 //!
 //! A publisher sends some seventy messages a second. A socket that is registered with epoll wakes the node for nearly each
-//! of them, to be told to wait for the next tick ([`super::pace`]); one that is just read at that tick wakes nobody.
+//! of them, to be told to wait for the next tick ([`super::pace`]); one that is just read at that tick wakes no task.
 
 use crate::net::wire::Wire;
 use anyhow::Context;
@@ -33,7 +33,7 @@ pub(super) struct Polled {
 }
 
 impl Polled {
-    /// From now on nobody is woken for it.
+    /// From now on no task is woken for it.
     pub(super) fn new(socket: Wire) -> anyhow::Result<Self> {
         let (after, every, times) = KEEPALIVE;
         let keepalive = TcpKeepalive::new().with_time(after).with_interval(every).with_retries(times);

@@ -31,7 +31,7 @@ pub struct Ticket {
 /// Why a publisher has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dismissal {
-    /// Another one took over, or another ingest did; in words for the encoder.
+    /// Another encoder took over, or another ingest did; the text is for the encoder.
     Replaced(String),
     /// It sends what is not accepted; the name under which it is counted, and words.
     Refused(&'static str, String),

@@ -1,4 +1,4 @@
-//! Who may publish when somebody already does. Pure.
+//! Which of two encoders of one stream may publish. Pure.
 //!
 //! An encoder that lost its network must get back in at once; two encoders that are set to the same stream must not
 //! throw each other out for ever.
@@ -15,7 +15,7 @@ pub const TAKEOVER_WINDOW_MS: u64 = 5 * 60_000;
 /// What happens to a second publisher with the right key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nobody publishes: come in.
+    /// No encoder publishes: the newcomer may.
     Accept,
     /// The incumbent is closed, the newcomer publishes.
     TakeOver,

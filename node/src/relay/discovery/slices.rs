@@ -2,7 +2,7 @@
 //! Ready and stay while they end: only `serving` says something, `ready` is always true.
 //!
 //! Until the API server has answered, or where it refuses (no token, no right), the Service is asked for by name. What
-//! is known stays while nobody answers.
+//! is known stays while the API server does not answer.
 
 use super::{DNS_EVERY, peer, publish, resolve};
 use crate::net::backoff::Backoff;
@@ -55,7 +55,7 @@ pub async fn follow(sender: watch::Sender<Option<BTreeSet<Peer>>>, shutdown: Can
                     by_name |= is_refusal(&error);
                     tracing::warn!(service, by_name, "failed to watch EndpointSlices: {error}; the last known edges stay");
                 }
-                // There is nobody to ask: the name is all there is.
+                // There is no API server to ask: the name is all there is.
                 None => events = Box::pin(futures::stream::pending()),
             },
             _ = ticks.tick(), if by_name => match resolve(service.clone()).await {

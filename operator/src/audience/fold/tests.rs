@@ -167,7 +167,7 @@ fn while_nothing_new_is_listed_the_last_count_holds_until_the_stream_is_gone() {
     assert_eq!(round(&mut fold, 61_000, &[("a", Some(&ended))]).unwrap().viewers, 103);
     let gone = said(&[], |edge| edge.streams.get_mut("hall-a").unwrap().state = "idle".into());
     assert_eq!(round(&mut fold, 63_000, &[("a", Some(&gone))]).unwrap().viewers, 0);
-    // The next session: nothing is old enough yet, and nobody of before is counted.
+    // The next session: nothing is old enough yet, and no viewer of before is counted.
     let next = said(&[(9, 40, 1_000)], |_| {});
     assert_eq!(round(&mut fold, 65_000, &[("a", Some(&next))]).unwrap().viewers, 0);
     let next = said(&[(9, 50, 3_000)], |_| {});

@@ -1,8 +1,8 @@
 //! Who asked for the playlist within the last target duration, over all edges: how many of those counted have gone.
 //!
-//! Everybody who watches does so once, by their own clock, so it is the right number one target duration after a crowd
+//! Every viewer does so once, by its own clock, so it is the right number one target duration after a crowd
 //! has left; a whole segment shows that later by more than another one. But some players ask more often than they must,
-//! or again in vain, and how often that happens nobody tells. So it is read as a part of what it was: the last few
+//! or again in vain, and how often that happens is not known. So it is read as a part of what it was: the last few
 //! segments, counted whole, show what it says of how many, and the least that it said counts. It lowers the count of the
 //! last whole segment, and never raises it.
 //!
@@ -133,7 +133,7 @@ mod tests {
     fn what_may_be_chance_is_nobody_gone() {
         for (people, now, counted, what) in [
             (40, 32, 40, "a few requests fell beside the window"),
-            (40, 4, 4, "nearly everybody has gone"),
+            (40, 4, 4, "nearly all viewers have gone"),
             (3_000, 2_850, 3_000, "one in twenty"),
             (3_000, 2_700, 2_700, "one in ten"),
             (3_000, 3_600, 3_000, "more requests are not more people"),

@@ -139,7 +139,7 @@ impl Metrics {
         }
         let labels = Event { namespace, event };
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        // What is not known is not told: a last number would go on for as long as nobody counts, and 0 is a number, too.
+        // What is not known is left out: a last number would stay for as long as nothing is counted, and 0 is a number, too.
         for (family, number) in [(&self.viewers, edges.viewers), (&self.demand, demand)] {
             match number {
                 Some(number) => _ = family.get_or_create(&labels).set(gauge(number)),

@@ -11,7 +11,7 @@ pub struct News {
     pub warning: bool,
     /// One word.
     pub reason: String,
-    /// In words.
+    /// The message of the Event.
     pub note: String,
 }
 

@@ -168,7 +168,7 @@ impl Watches {
     }
 }
 
-/// An object is there. Without the label it is nobody's, whoever's it was.
+/// An object is there. Without the label it belongs to no event any more.
 fn is<K: Resource, T>(object: &K, seen: &impl Fn(&K) -> T) -> News<T> {
     key(object).map_or_else(|| gone(object), |key| News::Is(key, object.name_any(), seen(object)))
 }
@@ -195,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_that_loses_its_events_label_is_not_the_events_any_more() {
         let nobody = tower::service_fn(async |_: http::Request<kube::client::Body>| {
-            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("nobody answers"))
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("no server answers"))
         });
         let requeue = Requeue::new([None]);
         let mut due = std::pin::pin!(requeue.due(None));

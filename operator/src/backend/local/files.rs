@@ -99,7 +99,7 @@ impl Workdir {
         self.write(name, &text)
     }
 
-    /// Written beside and renamed, so that nobody reads half a file.
+    /// Written beside and renamed, so that no node reads half a file.
     fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.path(name);
         let draft = self.path(&format!("{name}.new"));

@@ -68,6 +68,6 @@ fn table(lines: &[String]) -> String {
 
 fn put(text: &str) {
     let mut out = std::io::stdout().lock();
-    // Whoever closed the other end does not want to read on; the event goes on all the same.
+    // The reader closed the other end; the event goes on all the same.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

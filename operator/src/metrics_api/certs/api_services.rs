@@ -1,5 +1,5 @@
 //! Keeps `caBundle` of the APIServices current, so that the API server trusts the serving certificate. Only of those
-//! that point at our Service: what belongs to somebody else is left alone.
+//! that point at our Service: APIServices of other servers are left alone.
 
 use super::certificate::Material;
 use k8s_openapi::ByteString;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Between two looks, whatever happens: somebody may have applied the APIService anew.
+/// Between two looks, whatever happens: a user may have applied the APIService anew.
 const PERIOD: Duration = Duration::from_secs(30);
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(2);
 enum Step {
     /// It is as it should be.
     Nothing,
-    /// It is somebody else's, or nobody's: in words.
+    /// It points at another server, or at none; the text says which.
     Leave(String),
     /// This patch.
     Patch(serde_json::Value),

@@ -2,7 +2,7 @@
 //! argument.
 //!
 //! An authority of its own signs it, and that authority's key is kept beside it: so the certificate is renewed under the
-//! same authority, and whoever verifies it (`caBundle` of the APIServices, the operator) has nothing to change.
+//! same authority, and every client that verifies it (`caBundle` of the APIServices, the operator) has nothing to change.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rcgen::{
@@ -36,7 +36,7 @@ const OLD_AUTHORITIES_MAX: usize = 2;
 pub struct Material {
     /// Authorities to verify it with, the newest first.
     pub authorities: String,
-    /// Key of the newest authority; not there if somebody else keeps it.
+    /// Key of the newest authority; not there if another program keeps it.
     pub authority_key: Option<String>,
     /// The certificate.
     pub certificate: String,

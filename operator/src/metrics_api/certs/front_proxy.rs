@@ -18,8 +18,8 @@ pub enum FrontProxy {
     /// Nothing yet.
     #[default]
     Unasked,
-    /// There is none, or it may not be known: nobody can ask for metrics through the API server.
-    Nobody,
+    /// There is none, or it may not be known: no client can ask for metrics through the API server.
+    Absent,
     /// This one.
     Known {
         /// Who signs its certificates, as PEM.
@@ -38,9 +38,9 @@ pub async fn follow(client: Client, told: watch::Sender<FrontProxy>) {
         match news {
             Ok(found) => {
                 failing = false;
-                let now = found.map_or(FrontProxy::Nobody, |found| read(&found));
-                if now == FrontProxy::Nobody {
-                    tracing::warn!("{NAMESPACE}/{CONFIG_MAP} names no front proxy: nobody can ask for metrics");
+                let now = found.map_or(FrontProxy::Absent, |found| read(&found));
+                if now == FrontProxy::Absent {
+                    tracing::warn!("{NAMESPACE}/{CONFIG_MAP} names no front proxy: no client can ask for metrics");
                 }
                 told.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
             }
@@ -48,14 +48,14 @@ pub async fn follow(client: Client, told: watch::Sender<FrontProxy>) {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(
                         %error,
-                        "failed to watch {NAMESPACE}/{CONFIG_MAP}; what is known stays. Through the API server nobody \
+                        "failed to watch {NAMESPACE}/{CONFIG_MAP}; what is known stays. Through the API server no client \
                          can ask for metrics until it was read once (RoleBinding to extension-apiserver-authentication-reader)"
                     );
                 }
                 told.send_if_modified(|known| {
                     let first = *known == FrontProxy::Unasked;
                     if first {
-                        *known = FrontProxy::Nobody;
+                        *known = FrontProxy::Absent;
                     }
                     first
                 });
@@ -68,16 +68,16 @@ fn read(found: &ConfigMap) -> FrontProxy {
     let data = |key: &str| found.data.as_ref().and_then(|data| data.get(key)).map(String::as_str).unwrap_or_default();
     let authorities = data(AUTHORITIES);
     if authorities.trim().is_empty() {
-        return FrontProxy::Nobody;
+        return FrontProxy::Absent;
     }
     let names = data(ALLOWED_NAMES);
-    // A list that cannot be read must not come to mean everybody.
+    // A list that cannot be read must not come to mean every client.
     let allowed_names = match serde_json::from_str::<Vec<String>>(names) {
         Ok(names) => names,
         Err(_) if names.trim().is_empty() => Vec::new(),
         Err(error) => {
             tracing::error!(%error, "failed to read {ALLOWED_NAMES} of {NAMESPACE}/{CONFIG_MAP}");
-            return FrontProxy::Nobody;
+            return FrontProxy::Absent;
         }
     };
     FrontProxy::Known { authorities: authorities.to_owned(), allowed_names }
@@ -99,12 +99,12 @@ mod tests {
             allowed_names: names.iter().map(|name| (*name).to_owned()).collect(),
         };
         let table = [
-            (vec![], FrontProxy::Nobody),
-            (vec![(AUTHORITIES, " \n")], FrontProxy::Nobody),
+            (vec![], FrontProxy::Absent),
+            (vec![(AUTHORITIES, " \n")], FrontProxy::Absent),
             (vec![(AUTHORITIES, "PEM")], known(&[])),
             (vec![(AUTHORITIES, "PEM"), (ALLOWED_NAMES, "[]")], known(&[])),
             (vec![(AUTHORITIES, "PEM"), (ALLOWED_NAMES, "[\"front-proxy-client\"]")], known(&["front-proxy-client"])),
-            (vec![(AUTHORITIES, "PEM"), (ALLOWED_NAMES, "front-proxy-client")], FrontProxy::Nobody),
+            (vec![(AUTHORITIES, "PEM"), (ALLOWED_NAMES, "front-proxy-client")], FrontProxy::Absent),
         ];
         for (data, expected) in table {
             assert_eq!(read(&config_map(&data)), expected, "{data:?}");

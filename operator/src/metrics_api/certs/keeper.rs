@@ -1,6 +1,6 @@
-//! Keeps the serving certificate: in a Secret that it makes and renews, or in a folder that somebody else keeps.
+//! Keeps the serving certificate: in a Secret that it makes and renews, or in a folder that another program keeps.
 //!
-//! Two replicas keep the same Secret. Who comes second, when making it or when renewing it, is told so by the API server
+//! Two replicas keep the same Secret. The replica that comes second, when making it or when renewing it, learns so from the API server
 //! and reads what the first one wrote.
 
 use super::certificate::{Due, Material};
@@ -102,7 +102,7 @@ impl Place {
 async fn look(api: &Api<Secret>, name: &str, host: &str, known: Option<&Material>) -> Result<Material> {
     let now = Timestamp::now();
     let Some(found) = api.get_opt(name).await.with_context(|| format!("failed to read Secret {name}"))? else {
-        // If it was deleted what is in use goes back: nobody has to trust another authority.
+        // If it was deleted what is in use goes back: no client has to trust another authority.
         let in_use = known.filter(|known| known.due(host, now).is_ok_and(|due| due == Due::Nothing)).cloned();
         let made = in_use.map_or_else(|| Material::new(host, now, None), Ok)?;
         return match api.create(&PostParams::default(), &secret(name, &made, None)).await {
@@ -131,7 +131,7 @@ async fn look(api: &Api<Secret>, name: &str, host: &str, known: Option<&Material
         }
     };
     let next = match next {
-        // A key that is another authority's makes a certificate that nobody trusts.
+        // A key that is another authority's makes a certificate that no client trusts.
         Some(next) if next.due(host, now).is_ok() => next,
         Some(_) | None => Material::new(host, now, old.as_ref().ok())?,
     };
@@ -178,7 +178,7 @@ fn secret(name: &str, material: &Material, found: Option<ObjectMeta>) -> Secret 
     Secret { data: Some(data), type_: Some(SECRET_TYPE.to_owned()), metadata, ..Secret::default() }
 }
 
-/// What somebody else keeps is taken as it is, if certificate and key belong together: in the middle of a change they
+/// What another program keeps is taken as it is, if certificate and key belong together: in the middle of a change they
 /// do not.
 async fn read_folder(folder: &Path) -> Result<Material> {
     let read = async |name: &str| {

@@ -51,7 +51,7 @@ impl Signer {
     }
 }
 
-/// A server with everything that it is told.
+/// A server with its inputs.
 struct Rig {
     address: SocketAddr,
     material: watch::Sender<Option<Material>>,
@@ -151,7 +151,7 @@ async fn a_renewed_certificate_is_served_without_a_restart_and_the_old_token_is_
     serving.mark_unchanged();
     rig.material.send_replace(Some(next.clone()));
     timeout(DEADLINE, serving.changed()).await.unwrap().unwrap();
-    // Verified with the authorities of before: nobody has to be told.
+    // Verified with the authorities of before: no configuration changes.
     let after = rig.connect(&own, None).await.unwrap();
     assert_ne!(after.get_ref().1.peer_certificates().unwrap()[0], before);
     for key in [&own.key, &next.key] {
@@ -179,7 +179,7 @@ async fn when_the_front_proxys_authority_changes_its_old_connections_end() {
     // A front proxy that is gone takes its rights with it.
     let mut serving = rig.serving.clone();
     serving.mark_unchanged();
-    rig.front_proxy.send_replace(FrontProxy::Nobody);
+    rig.front_proxy.send_replace(FrontProxy::Absent);
     timeout(DEADLINE, serving.changed()).await.unwrap().unwrap();
     assert_eq!(rig.get(&own, Some(&new.client("front-proxy-client")), PATH, "").await, 401);
 }
@@ -187,10 +187,10 @@ async fn when_the_front_proxys_authority_changes_its_old_connections_end() {
 #[tokio::test]
 async fn stopping_ends_idle_connections() {
     let own = material();
-    let rig = Rig::new(&own, FrontProxy::Nobody).await;
+    let rig = Rig::new(&own, FrontProxy::Absent).await;
     let mut idle = rig.connect(&own, None).await.unwrap();
     rig.stop.cancel();
     let mut rest = Vec::new();
     let _ = timeout(DEADLINE, idle.read_to_end(&mut rest)).await.expect("the connection ends");
-    assert!(TcpStream::connect(rig.address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(rig.address).await.is_err(), "the server listens no more");
 }

@@ -1,4 +1,4 @@
-//! `status.streams`: what each session's encoder sends, in words people use.
+//! `status.streams`: what each session's encoder sends, in terms of the field.
 
 use super::numbers::{self, measured, measured_fraction};
 use crate::plan::Observed;

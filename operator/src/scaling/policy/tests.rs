@@ -18,7 +18,7 @@ impl Run {
         Self { edges, second: 0, memory: Memory::default(), rules: Rules::default() }
     }
 
-    /// `seconds` with so many viewers (100 an edge), or with nobody who knows.
+    /// `seconds` with so many viewers (100 an edge), or without a count.
     fn go(&mut self, seconds: i64, viewers: Option<u64>) -> u32 {
         self.within(BOUNDS, seconds, viewers)
     }

@@ -17,7 +17,7 @@ const LEASE: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// Pause between renewals, and between attempts to get it.
 const RETRY: Duration = Duration::from_secs(2);
-/// Pause before a Lease that somebody wrote to in the meantime is read again: who it was decides whether this replica may
+/// Pause before a Lease that another writer changed in the meantime is read again: the writer decides whether this replica may
 /// go on writing.
 const READ_AGAIN: Duration = Duration::from_millis(200);
 
@@ -27,7 +27,7 @@ enum Attempt {
     Leads,
     /// Another replica leads, or may lead: try again later.
     Retry,
-    /// Somebody wrote to the Lease between reading and writing; it is not known who, nor what.
+    /// Another writer changed the Lease between reading and writing; which, and what, is not known.
     Changed,
 }
 
@@ -64,7 +64,7 @@ impl Leadership {
         }
     }
 
-    /// Renews until it is lost, and returns then: somebody else has it, or it could not be renewed in time. Whoever only
+    /// Renews until it is lost, and returns then: another replica has it, or it could not be renewed in time. A replica that only
     /// wrote to the Lease, an annotation say, has not taken it.
     pub async fn hold(&mut self) {
         let mut renewed = Instant::now();
@@ -74,7 +74,7 @@ impl Leadership {
             pause = RETRY;
             match timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.attempt()).await {
                 Ok(Ok(Attempt::Leads)) => renewed = Instant::now(),
-                Ok(Ok(Attempt::Retry)) => return tracing::warn!(lease = self.name, "somebody else leads"),
+                Ok(Ok(Attempt::Retry)) => return tracing::warn!(lease = self.name, "another replica leads"),
                 Ok(Ok(Attempt::Changed)) => pause = READ_AGAIN,
                 Ok(Err(error)) => tracing::warn!(lease = self.name, %error, "failed to renew leadership"),
                 Err(_) => {}
@@ -174,13 +174,13 @@ mod tests {
     #[derive(Clone, Copy)]
     enum Meanwhile {
         Nothing,
-        /// Somebody writes to it who does not want it.
+        /// A writer that does not want to hold it changes it.
         Touched,
-        /// It is somebody else's.
+        /// Another replica holds it.
         Taken,
     }
 
-    /// An API server with one Lease that nobody holds; after `meanwhile` nothing disturbs any more.
+    /// An API server with one Lease that no replica holds; after `meanwhile` nothing disturbs any more.
     fn server(meanwhile: impl IntoIterator<Item = Meanwhile>) -> Client {
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "lectern"}});
         let state = Arc::new(Mutex::new((lease, meanwhile.into_iter().collect::<VecDeque<_>>())));

@@ -130,7 +130,7 @@ async fn ask(sender: &mut SendRequest<Empty<Bytes>>, host: &str, token: &str) ->
     serde_json::from_slice(&body.to_bytes()).context("failed to read the answer")
 }
 
-/// Numbers that nobody confirms any more are not known.
+/// Numbers that no answer confirms any more are not known.
 fn forget(rounds: &watch::Sender<Arc<Round>>, requeue: &Requeue) {
     for key in rounds.send_replace(Arc::default()).events.keys().filter_map(|id| key(id)) {
         requeue.add(key);
@@ -138,7 +138,7 @@ fn forget(rounds: &watch::Sender<Arc<Round>>, requeue: &Requeue) {
 }
 
 /// Events of which the answer moved enough to look at: what a status would show, what scaling would act on, or an edge
-/// that fell silent or speaks again. How long a silence may last is for whoever looks to know.
+/// that fell silent or speaks again. How long a silence may last is for the reader to decide.
 fn changed(before: &Round, after: &Round) -> Vec<EventKey> {
     let moved = |was: u64, is: u64| was.abs_diff(is) * 20 > was.max(1);
     let news = |(id, is): (&String, &EventAudience)| {

@@ -117,9 +117,9 @@ mod tests {
         let mut applied = applied("h", "7");
         assert!(!applied.is_due(&document("h"), &children("7", 1)));
         assert!(!applied.is_due(&document("h"), &children("8", 1)), "only its status moved");
-        assert!(applied.is_due(&document("h"), &children("9", 2)), "somebody edited it");
+        assert!(applied.is_due(&document("h"), &children("9", 2)), "a user edited it");
         assert!(applied.is_due(&document("other"), &children("7", 1)), "we want another");
-        assert!(applied.is_due(&document("h"), &Children::default()), "somebody deleted it");
+        assert!(applied.is_due(&document("h"), &Children::default()), "a user deleted it");
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub struct Known<'a> {
     pub deleting: bool,
     /// Who scales edges.
     pub metrics: Metrics,
-    /// Why the metrics cannot come, where that is known: somebody else owns the API.
+    /// Why the metrics cannot come, where that is known: another server owns the API.
     pub metrics_problem: Option<(String, String)>,
 }
 
@@ -201,7 +201,7 @@ fn autoscaler(known: &Known<'_>) -> Option<Autoscaler> {
             let seen = known.children.autoscaler(known.name);
             let said = seen.and_then(|seen| Some((seen.at_maximum, seen.active.clone()?)));
             match (said, &known.metrics_problem) {
-                // Somebody else's server may pass requests on: who gets numbers has no problem.
+                // Another server may pass requests on: an operator that gets numbers has no problem.
                 (None | Some((_, (false, ..))), Some((reason, message))) => Some(inactive(reason, message)),
                 (said, _) => said.map(|(at_maximum, (active, reason, message))| Autoscaler {
                     active,

@@ -28,7 +28,7 @@ pub async fn scale(
 /// What is to be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// Nobody else scales.
+    /// The operator itself scales: there is no autoscaler.
     Exactly(u32),
     /// An autoscaler does, and may have asked for more than was seen.
     AtLeast(u32),

@@ -18,7 +18,7 @@ pub enum Kind {
     Role,
     /// Who may do it.
     RoleBinding,
-    /// What the ingest is told.
+    /// The configuration of the ingest.
     ConfigMap,
     /// Who may reach a pod.
     NetworkPolicy,

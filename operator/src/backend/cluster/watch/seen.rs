@@ -95,7 +95,7 @@ pub struct AutoscalerSeen {
     pub burst: Option<String>,
 }
 
-/// Anything of which metadata are enough. Kinds without a generation are compared by resource version: nobody but their
+/// Anything of which metadata are enough. Kinds without a generation are compared by resource version: no other than their
 /// owner writes them.
 #[must_use]
 pub fn metadata(meta: &ObjectMeta) -> ObjectSeen {
@@ -119,7 +119,7 @@ pub fn service(service: &Service) -> ObjectSeen {
     object(&service.metadata, &spec, Detail::Service(seen))
 }
 
-/// A Deployment. How many pods it asks for is not ours to put right, whoever scales it.
+/// A Deployment. How many pods it asks for is not the operator's to correct: the autoscaler sets it.
 #[must_use]
 pub fn deployment(deployment: &Deployment) -> ObjectSeen {
     let mut spec = deployment.spec.clone().unwrap_or_default();

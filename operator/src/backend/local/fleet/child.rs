@@ -54,7 +54,7 @@ impl Hold {
     }
 }
 
-/// Starts `binary ROLE --config FILE` with its output in `log`. Its end is told to `news` as the death of `name` in its
+/// Starts `binary ROLE --config FILE` with its output in `log`. Its end goes to `news` as the death of `name` in its
 /// `life`-th life.
 pub(super) fn start(
     binary: &Path,

@@ -141,7 +141,7 @@ impl Node {
         Ok(())
     }
 
-    /// SIGTERM: as in a cluster, where others stay. SIGINT: it need not wait for anybody but its viewers. What drains
+    /// SIGTERM: as in a cluster, where others stay. SIGINT: it waits for its viewers only. What drains
     /// already goes on draining: a second signal would cut it short.
     pub(super) fn end(&mut self, signal: Signal) {
         self.state = match std::mem::replace(&mut self.state, State::Gone) {

@@ -27,7 +27,7 @@ impl Ports {
         Ok(EdgeListen { http: self.next()?, rtmp: self.next()?, relay: self.next()?, admin: self.next()? })
     }
 
-    /// The next one that nobody listens on and that was not given out before.
+    /// The next one that no process listens on and that was not given out before.
     pub(super) fn next(&mut self) -> Result<SocketAddr> {
         for _ in PORTS {
             self.at = if self.at + 1 < PORTS.end { self.at + 1 } else { PORTS.start };

@@ -17,7 +17,7 @@ fn a_certificate_is_renewed_under_its_authority_before_it_ends() {
         assert_eq!(first.due(HOST, day(after)).unwrap(), due, "day {after}");
     }
     let second = first.renewed(HOST, day(61)).unwrap();
-    assert_eq!(second.authorities, first.authorities, "nobody has to trust anybody else");
+    assert_eq!(second.authorities, first.authorities, "no client has to trust another authority");
     assert_ne!(second.key, first.key);
     assert_eq!(second.due(HOST, day(61)).unwrap(), Due::Nothing);
     assert_eq!(second.due(HOST, day(130)).unwrap(), Due::Certificate);
@@ -55,7 +55,7 @@ fn what_cannot_serve_is_told_apart_from_what_is_due() {
     }
     assert!(good.due(HOST, day(-3)).is_err(), "not yet good");
     let foreign = Material { authority_key: None, ..good };
-    assert_eq!(foreign.due(HOST, day(80)).unwrap(), Due::Authority, "nobody can renew it under its authority");
+    assert_eq!(foreign.due(HOST, day(80)).unwrap(), Due::Authority, "it cannot be renewed under its authority");
     assert!(foreign.renewed(HOST, day(80)).is_err());
 }
 

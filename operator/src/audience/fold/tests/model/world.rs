@@ -76,7 +76,7 @@ struct EdgeModel {
     behind_ms: u64,
     since_ms: u64,
     done: BTreeMap<u64, u64>,
-    /// When somebody asked for the playlist.
+    /// When viewers asked for the playlist.
     reloads_ms: VecDeque<u64>,
     heads: u64,
     connections: u64,
