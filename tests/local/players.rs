@@ -64,6 +64,30 @@ async fn ffmpeg_plays(url: &str) {
     assert!(pictures >= PICTURES, "{url}: {pictures} pictures");
 }
 
+/// What a player in Chromium that is not hls.js made of `url` (tests/browser/others.mjs).
+async fn chromium_plays(how: &str, url: &str) -> serde_json::Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/others.mjs");
+    let (status, said, complaints) = output(Command::new("node").arg(script).arg(how).arg(url), 90).await.unwrap();
+    assert!(status.success(), "{how} on {url}: {said}{complaints}");
+    let seen: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(seen["error"].is_null(), "{how} on {url}: {seen}");
+    assert!(seen["time"].as_f64() >= Some(4.0) && seen["frames"].as_u64() >= Some(50), "{how} on {url}: {seen}");
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_fetched_the_playlist_can_play_it_natively() {
+    let stage = Stage::set(Clip::Plain).await;
+    chromium_plays("native", &stage.hls()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mpegts_js_finds_one_picture_and_one_sound_in_http_flv() {
+    let stage = Stage::set(Clip::Plain).await;
+    let seen = chromium_plays("mpegts", &stage.flv()).await;
+    assert_eq!(seen["info"], serde_json::json!({"video": true, "audio": true}), "{seen}");
+}
+
 /// mpv plays `PLAY_S` of `url` into nothing and says how far it came.
 async fn mpv_plays(url: &str) {
     let mut command = Command::new("mpv");
