@@ -25,4 +25,4 @@ mod tests;
 
 pub use connection::{AGE_ABOVE_TARGET_MS, AGE_MS, AGE_SPREAD_PERCENT, HEAD_MS_MAX, IDLE_MS_MAX, WRITE_STALL_MS_MAX};
 pub use serve::{HEAD_BYTES_MAX, serve};
-pub use state::{HELD_MAX, HttpState};
+pub use state::HttpState;

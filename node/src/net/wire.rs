@@ -20,6 +20,22 @@ impl Wire {
         Self(socket)
     }
 
+    /// When the wire is dropped, the peer gets a reset and the kernel gives up what it has not sent. Otherwise it keeps
+    /// that for as long as a peer that reads nothing acknowledges its probes, and the memory of all sockets is one pot
+    /// (tcp(7), `tcp_mem`).
+    pub fn forget_unsent(&self) {
+        // It fails for a socket that is gone already, which keeps nothing.
+        let _ = socket2::SockRef::from(&self.0).set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    /// Lets the kernel queue at most `bytes` that it has not sent yet, whatever its buffer holds in flight.
+    ///
+    /// # Errors
+    /// When the system does not take the option.
+    pub fn bound_unsent(&self, bytes: u32) -> std::io::Result<()> {
+        socket2::SockRef::from(&self.0).set_tcp_notsent_lowat(bytes)
+    }
+
     /// Gives up the wire for its descriptor.
     #[must_use]
     pub fn into_socket(self) -> TcpStream {

@@ -46,6 +46,7 @@ pub struct Connection {
     answered_at: AtomicU64,
     counts: Mutex<Option<Arc<Segment>>>,
     retired: AtomicBool,
+    given_up: AtomicBool,
 }
 
 impl Connection {
@@ -65,6 +66,7 @@ impl Connection {
             answered_at: AtomicU64::new(NEVER),
             counts: Mutex::new(None),
             retired: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
         })
     }
 
@@ -119,6 +121,18 @@ impl Connection {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.retired.load(Relaxed)
+    }
+
+    /// It has taken too long. In the middle of an answer the kernel is to forget what it has not sent when the socket is
+    /// closed; a connection that only waits for a request has nothing unsent, and is closed in good order.
+    pub fn give_up(&self) {
+        let in_an_answer = self.multiplexed || self.phase.load(Relaxed) == ANSWERING;
+        self.given_up.store(in_an_answer, Relaxed);
+    }
+
+    /// See [`Connection::give_up`].
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Relaxed)
     }
 
     /// The file of the segment that is being sent, and where in it `part` lies.

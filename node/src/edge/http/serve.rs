@@ -40,6 +40,9 @@ const HEADER_LINES_MAX: usize = 64;
 const FIRST_READ_BYTES: usize = 2_048;
 /// HTTP/2 requests at once on one connection: a player has two or three.
 const STREAMS_PER_CONNECTION_MAX: u32 = 100;
+/// What the kernel queues for a reader beyond what is in flight: as much as it keeps for viewers of RTMP and HTTP-FLV. A
+/// reader that stalls holds no more than this until it is given up, whatever the size of the segment.
+const UNSENT_BYTES_MAX: u32 = 256 << 10;
 static NONCE: AtomicU64 = AtomicU64::new(0);
 
 /// Serves until `stop`. Connections that are open then go on.
@@ -56,7 +59,7 @@ async fn connect(state: Arc<HttpState>, socket: Wire, peer: SocketAddr) {
 }
 
 async fn handle(state: &Arc<HttpState>, mut socket: Wire, peer: SocketAddr) {
-    if let Err(error) = socket.set_nodelay(true) {
+    if let Err(error) = socket.set_nodelay(true).and_then(|()| socket.bound_unsent(UNSENT_BYTES_MAX)) {
         tracing::trace!(%peer, %error, "gone before it began");
         return;
     }
@@ -221,6 +224,7 @@ where
             }
             let now_ms = state.hub.clock.now_ms();
             if now_ms >= deadline_ms {
+                connection.give_up();
                 return Poll::Ready(());
             }
             // It was set for a deadline that has moved on since.

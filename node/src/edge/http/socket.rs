@@ -101,6 +101,14 @@ impl AsyncRead for Watched {
     }
 }
 
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.connection.is_given_up() {
+            self.stream.forget_unsent();
+        }
+    }
+}
+
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut *self.stream).poll_write(cx, buf);

@@ -3,12 +3,13 @@
 use crate::edge::stream::hub::Hub;
 use crate::edge::stream::source::SegmentSource;
 use crate::edge::viewers::Shards;
+use crate::net::lobby::{Limits, PendingConnections};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
-/// Requests that are held at one moment on one node.
-pub const HELD_MAX: usize = 4_096;
+/// Requests that are held at one moment on one node: 2.3 KiB each. There is no lower limit for one address, since a campus
+/// may stand behind one; but when all places are taken, the address that holds most gives one up.
+pub const HELD: Limits = Limits { per_address: 4_096, total: 4_096 };
 
 /// See the module.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct HttpState {
     /// Merge window of HTTP-FLV viewers that stay with hyper.
     pub merge_window: Duration,
     /// Room for requests that wait.
-    pub held: Semaphore,
+    pub held: Arc<PendingConnections>,
 }
 
 impl HttpState {
@@ -34,6 +35,6 @@ impl HttpState {
         source: Arc<dyn SegmentSource>,
         merge_window: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self { hub, shards, source, merge_window, held: Semaphore::new(HELD_MAX) })
+        Arc::new(Self { hub, shards, source, merge_window, held: PendingConnections::new(HELD) })
     }
 }

@@ -29,6 +29,7 @@ mod pages;
 mod playlists;
 mod renditions;
 mod segments;
+mod stalls;
 
 const EPOCH: u64 = 1_790_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 /// Waits for it and answers.
 pub async fn wait(state: &HttpState, connection: &Connection, head: &RequestHead, wanted: Wanted) -> Response<Body> {
-    let Ok(_held) = state.held.try_acquire() else { return reply::problem(Problem::TooManyWait) };
+    let place = state.held.enter(connection.peer.ip());
     let hold = wanted.stream().snapshot.load().hold();
     let waiting = async {
         match &wanted {
@@ -29,7 +29,10 @@ pub async fn wait(state: &HttpState, connection: &Connection, head: &RequestHead
             Wanted::Segment(stream, key) => segment(state, head, stream, *key).await,
         }
     };
-    timeout(hold, waiting).await.unwrap_or_else(|_| reply::problem(Problem::TooLate))
+    tokio::select! {
+        answer = timeout(hold, waiting) => answer.unwrap_or_else(|_| reply::problem(Problem::TooLate)),
+        () = place.displaced() => reply::problem(Problem::TooManyWait),
+    }
 }
 
 async fn playlist(

@@ -197,7 +197,7 @@ impl Shard {
                     Visit::Over => close(group.dismiss(at)),
                     Visit::Stalled => {
                         self.hub.totals.stalls.fetch_add(1, Relaxed);
-                        drop(group.dismiss(at));
+                        group.dismiss(at).give_up();
                     }
                 }
                 visited += 1;

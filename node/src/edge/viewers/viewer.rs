@@ -197,6 +197,11 @@ impl Viewer {
         self.socket
     }
 
+    /// Gives up a viewer that takes nothing: the kernel forgets what it has not sent.
+    pub fn give_up(self) {
+        self.socket.forget_unsent();
+    }
+
     fn write(&mut self, mirror: &RingCopy, form: Form, tally: &mut Tally) -> Wrote {
         let mut frames = Frames::default();
         let (ahead, over) = self.gather(mirror, form, &mut frames, tally);

@@ -1,6 +1,7 @@
 //! Requests a little ahead.
 
 use super::*;
+use crate::edge::http::state::HELD;
 
 /// How long is long enough to see that an answer does not come: only a wrong answer makes a test fail here.
 const GLIMPSE: Duration = Duration::from_millis(100);
@@ -74,18 +75,35 @@ async fn a_hold_is_three_target_durations_and_at_most_eight_seconds() {
 }
 
 #[tokio::test]
-async fn no_more_requests_are_held_than_there_is_room_for() {
+async fn when_all_places_to_wait_are_taken_the_address_with_most_gives_one_up() {
     let rig = Rig::new().await;
     rig.show(live(1..=8));
-    let taken = rig.state.held.try_acquire_many(u32::try_from(HELD_MAX).unwrap() - 1).unwrap();
-    let mut first = rig.connect().await;
-    first.send("GET", &name(9), &[]).await;
-    until("the last place is taken", || rig.state.held.available_permits() == 0).await;
-    assert_eq!(rig.get(&name(9)).await.status, 503);
-    // Who leaves while held makes room.
-    drop(first);
-    until("the place is free again", || rig.state.held.available_permits() == 1).await;
-    drop(taken);
+    let from = |host: u8| std::net::IpAddr::from([10, 0, 0, host]);
+    // One address takes all places but one of another's.
+    let other = rig.state.held.enter(from(2));
+    let taken: Vec<_> = (1..HELD.total).map(|_| rig.state.held.enter(from(1))).collect();
+    let mut viewer = rig.connect().await;
+    viewer.send("GET", &name(9), &[]).await;
+    until("the viewer waits", || taken[0].evicted().is_cancelled()).await;
+    assert_eq!(rig.state.held.len(), HELD.total);
+    assert!(taken[1..].iter().all(|place| !place.evicted().is_cancelled()), "one place is enough for one request");
+    assert!(!other.evicted().is_cancelled(), "the address with most places gives one up");
+    rig.show(live(1..=9));
+    assert_eq!(viewer.reply(false).await.status, 200);
+    until("the place is free again", || rig.state.held.len() == HELD.total - 1).await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_to_give_its_place_up_is_told_to_come_again() {
+    let rig = Rig::new().await;
+    rig.show(live(1..=8));
+    let mut viewer = rig.connect().await;
+    viewer.send("GET", &name(9), &[]).await;
+    until("the viewer waits", || rig.state.held.len() == 1).await;
+    let own = std::net::IpAddr::from([127, 0, 0, 1]);
+    let _more: Vec<_> = (0..HELD.total).map(|_| rig.state.held.enter(own)).collect();
+    let reply = viewer.reply(false).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
 }
 
 #[tokio::test]
