@@ -79,6 +79,15 @@ pub fn try_admit(hub: &Hub, stream: &Arc<Stream>, protocol: Protocol) -> Result<
     if hub.load.admit() { Ok(Admitted { stream: Arc::clone(stream) }) } else { Err(Refusal::Full) }
 }
 
+/// What [`admit`] would answer, for a request that brings no media with it: neither it nor its refusal is demand.
+///
+/// # Errors
+/// Those of [`try_admit`].
+pub fn ask(hub: &Hub, stream: &Stream, protocol: Protocol) -> Result<(), Refusal> {
+    check(hub, stream, protocol)?;
+    if hub.load.has_room() { Ok(()) } else { Err(Refusal::Full) }
+}
+
 /// Lets a new viewer in, or counts the refusal of a full edge as demand for another one.
 ///
 /// # Errors

@@ -66,9 +66,15 @@ impl Load {
         self.estimate.store(sample.viewers + unseen, Relaxed);
     }
 
+    /// Whether a newcomer would be let in now. The question itself counts as no viewer.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.viewers() < self.capacity && self.egress_bits_max.is_none_or(|max| self.egress_bits() < max)
+    }
+
     /// Lets a newcomer in, or not. One that is let in counts at once.
     pub fn admit(&self) -> bool {
-        if self.viewers() >= self.capacity || self.egress_bits_max.is_some_and(|max| self.egress_bits() >= max) {
+        if !self.has_room() {
             return false;
         }
         self.admitted.fetch_add(1, Relaxed);

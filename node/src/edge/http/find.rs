@@ -87,8 +87,12 @@ fn index(
     head: &RequestHead,
     stream: &Arc<Stream>,
 ) -> Result<Response<Body>, Wanted> {
-    let credentials = head.credentials(connection.peer.ip());
-    if let Err(refusal) = door::admit(&state.hub, stream, Protocol::Hls, credentials) {
+    let answer = if head.is_get() {
+        door::admit(&state.hub, stream, Protocol::Hls, head.credentials(connection.peer.ip())).map(drop)
+    } else {
+        door::ask(&state.hub, stream, Protocol::Hls)
+    };
+    if let Err(refusal) = answer {
         return Ok(reply::refusal(connection, refusal));
     }
     playlist(connection, head, stream, |snapshot| snapshot.index.as_ref(), Wanted::Index)

@@ -88,8 +88,10 @@ fn send_part(head: &RequestHead, segment: &Arc<Segment>, start: u64, end: u64) -
     // `range::parse` keeps both within the length, which is a usize.
     let at = |position: u64| usize::try_from(position).unwrap_or(length);
     let bytes = segment.data.bytes.slice(at(start)..at(end));
-    // Ranges count once: the one that has the last byte.
-    let counts = (end == length as u64).then_some(segment);
+    // Ranges count once: the one that has the last byte. A viewer gets the picture with it; a few bytes at the end of a
+    // segment show nothing.
+    let is_much = (end - start) * LAST_PART_MIN >= length as u64;
+    let counts = (end == length as u64 && is_much).then_some(segment);
     let mut response = Response::new(body_of(head, bytes, counts));
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     let headers = response.headers_mut();
@@ -99,6 +101,10 @@ fn send_part(head: &RequestHead, segment: &Arc<Segment>, start: u64, end: u64) -
     headers.extend(HeaderValue::try_from(range).ok().map(|range| (CONTENT_RANGE, range)));
     response
 }
+
+/// The last range of a segment counts as a viewer's from this part of it on, a quarter: players that fetch in parts take
+/// two or three.
+const LAST_PART_MIN: u64 = 4;
 
 /// Room for the headers of a usual answer, so that the map never grows.
 const HEADERS_USUAL: usize = 12;

@@ -28,7 +28,7 @@ async fn a_whole_segment_counts_once_and_its_parts_once_together() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_the_media_playlist_counts_and_for_the_other_one_does_not() {
+async fn a_request_of_the_media_playlist_counts_and_one_of_the_other_does_not() {
     let rig = Rig::new().await;
     rig.show(live(1..=8));
     let mut client = rig.connect().await;
@@ -83,4 +83,23 @@ async fn egress_is_what_was_written() {
     }
     let written = rig.state.hub.totals.egress_bytes_total();
     assert!((read..read + 8 * 600).contains(&written), "{read} bytes of bodies, {written} written");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_media_is_no_viewer_and_no_demand() {
+    let rig = Rig::with(Load::new(1, None, 70), Sibling::default()).await;
+    rig.show(live(1..=8));
+    let mut client = rig.connect().await;
+    for _ in 0..3 {
+        assert_eq!(client.request("HEAD", "/live/hall-a/index.m3u8", &[]).await.status, 200);
+        assert_eq!(client.request("GET", &name(8), &[("range", "bytes=-1")]).await.status, 206);
+    }
+    assert_eq!((rig.state.hub.load.admitted(), counts(&rig, 8)), (0, (0, 0)));
+    assert_eq!(rig.get("/live/hall-a/index.m3u8").await.status, 200);
+    assert_eq!(rig.state.hub.load.admitted(), 1, "the place was not taken");
+    let mut client = rig.connect().await;
+    assert_eq!(client.request("HEAD", "/live/hall-a/index.m3u8", &[]).await.status, 503, "the edge is full");
+    assert_eq!(rig.state.hub.refused.count(rig.state.hub.clock.now_ms()), 0, "a question is not demand");
+    assert_eq!(rig.get("/live/hall-a/index.m3u8").await.status, 503);
+    assert_eq!(rig.state.hub.refused.count(rig.state.hub.clock.now_ms()), 1);
 }
