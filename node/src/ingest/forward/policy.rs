@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use lectern_api::node_config::ForwardPolicy;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What may be pushed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,8 @@ impl Policy {
     #[must_use]
     pub fn allows(&self, host: &str, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        if never(address) {
+        let inner: Vec<IpAddr> = embedded(address).into_iter().map(IpAddr::V4).collect();
+        if never(address) || inner.iter().copied().any(never) {
             return false;
         }
         if self.networks.iter().any(|network| holds(network, address)) {
@@ -47,17 +48,53 @@ impl Policy {
         }
         let named = self.names.iter().any(|pattern| matches(pattern, &host.to_ascii_lowercase()));
         let listed = named || (self.names.is_empty() && self.networks.is_empty());
-        listed && !self.refused.iter().any(|network| holds(network, address))
+        let refused = |address: IpAddr| self.refused.iter().any(|network| holds(network, address));
+        listed && !refused(address) && !inner.into_iter().any(refused)
     }
 }
 
 /// This machine, this link, every address or none: a stream is meant for no server there.
 fn never(address: IpAddr) -> bool {
     let local = match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.octets()[0] == 0,
+        IpAddr::V4(v4) => {
+            v4.is_link_local()
+                || v4.octets()[0] == 0
+                || v4 == AZURE_HOST
+                || NOT_SERVERS.iter().any(|(network, bits)| same_network(v4, *network, *bits))
+        }
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
     local || address.is_loopback() || address.is_unspecified() || address.is_multicast()
+}
+
+/// The address of every Azure host as its own machines see it: metadata, keys.
+const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
+
+/// IPv4 networks without servers, and the bits of their masks: protocol assignments, benchmarks of network devices, and the
+/// reserved rest with broadcast (RFC 6890, 2.2.2).
+const NOT_SERVERS: [(Ipv4Addr, u32); 3] =
+    [(Ipv4Addr::new(192, 0, 0, 0), 24), (Ipv4Addr::new(198, 18, 0, 0), 15), (Ipv4Addr::new(240, 0, 0, 0), 4)];
+
+fn same_network(address: Ipv4Addr, network: Ipv4Addr, bits: u32) -> bool {
+    (address.to_bits() ^ network.to_bits()).leading_zeros() >= bits
+}
+
+/// The IPv4 addresses that an IPv6 address may stand for: a gateway on the way unpacks them, so that they are what is
+/// reached. NAT64 (RFC 6052, 2.1 and 2.2; RFC 8215), 6to4 (RFC 3056, 2), Teredo (RFC 4380, 4), and the deprecated compatible
+/// form (RFC 4291, 2.5.5.1).
+fn embedded(address: IpAddr) -> Vec<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return Vec::new() };
+    let (bytes, segments) = (v6.octets(), v6.segments());
+    let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
+    let last = at([12, 13, 14, 15]);
+    match segments {
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0, ..] => vec![last],
+        // The operator of the gateway chooses the length of the prefix: 48 bits, or 96 below them.
+        [0x64, 0xff9b, 1, ..] => vec![at([6, 7, 9, 10]), last],
+        [0x2002, ..] => vec![at([2, 3, 4, 5])],
+        [0x2001, 0, ..] => vec![Ipv4Addr::from_bits(!last.to_bits())],
+        _ => Vec::new(),
+    }
 }
 
 /// `*.example.org` is every name below example.org, not example.org itself.
@@ -117,6 +154,47 @@ mod tests {
         ];
         for (policy, host, address, allowed) in table {
             assert_eq!(policy.allows(host, address.parse().unwrap()), allowed, "{host} at {address} by {policy:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_inside_of_an_ipv6_address_is_judged_as_itself() {
+        let private = policy(&[], &["10.0.0.0/8"]);
+        // 10.1.2.3, 169.254.169.254 and 203.0.113.9 in each form.
+        let forms = [
+            ["64:ff9b::a01:203", "64:ff9b::a9fe:a9fe", "64:ff9b::cb00:7109"],
+            ["64:ff9b:1::a01:203", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:cb00:71:900:cb00:7109"],
+            ["64:ff9b:1:a01:2:300::", "64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:cb00:71:900:cb00:7109"],
+            ["2002:a01:203::1", "2002:a9fe:a9fe::1", "2002:cb00:7109::1"],
+            ["2001:0:1::f5fe:fdfc", "2001:0:1::5601:5601", "2001:0:1::34ff:8ef6"],
+            ["::10.1.2.3", "::169.254.169.254", "::203.0.113.9"],
+            ["::ffff:10.1.2.3", "::ffff:169.254.169.254", "::ffff:203.0.113.9"],
+        ];
+        for [refused, never, public] in forms {
+            let allows = |policy: &Policy, address: &str| policy.allows("a.example", address.parse().unwrap());
+            assert!(!allows(&private, refused), "{refused} is a refused network");
+            assert!(!allows(&policy(&["::/0"], &[]), never), "{never} is this link, whatever is allowed");
+            assert!(allows(&private, public), "{public} is a server on the internet");
+        }
+    }
+
+    #[test]
+    fn networks_without_servers_are_never_pushed_to() {
+        let everything = policy(&["0.0.0.0/0"], &[]);
+        for (address, allowed) in [
+            ("192.0.0.8", false),
+            ("192.0.1.8", true),
+            ("198.17.255.255", true),
+            ("198.18.0.1", false),
+            ("198.19.255.255", false),
+            ("198.20.0.1", true),
+            ("239.1.1.1", false),
+            ("240.0.0.1", false),
+            ("255.255.255.255", false),
+            ("168.63.129.16", false),
+            ("168.63.129.17", true),
+        ] {
+            assert_eq!(everything.allows("a.example", address.parse().unwrap()), allowed, "{address}");
         }
     }
 
