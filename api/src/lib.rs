@@ -4,8 +4,8 @@ pub mod condition;
 pub mod duration;
 pub mod keys;
 pub mod labels;
-#[cfg(feature = "crd")]
 pub mod limits;
+#[cfg(feature = "crd")]
 pub mod live_event;
 pub mod metrics;
 pub mod names;
