@@ -11,6 +11,7 @@ mod epoch;
 pub mod ingest;
 mod opening;
 pub mod ring;
+pub mod standby;
 mod timeline;
 pub mod view;
 
