@@ -10,6 +10,9 @@ use sha2::Sha256;
 /// Shortest accepted key in bytes, after the final newline is cut off. Shorter ones are ignored and reported.
 pub const KEY_BYTES_MIN: usize = 8;
 
+/// A key of the name `STREAM.backup` is of the stream's backup encoder.
+pub const BACKUP: &str = "backup";
+
 /// The seed of the event `namespace/name`.
 #[must_use]
 pub fn seed(root: &[u8], event: &str) -> String {

@@ -85,6 +85,30 @@ pub struct IngestStream {
     pub epoch: Option<u64>,
     /// The last msn that was closed.
     pub last_msn: Option<u64>,
+    /// The encoder on air is the backup.
+    pub on_backup: bool,
+    /// The encoder beside the one on air.
+    pub standby: Option<Standby>,
+}
+
+/// The encoder beside the one on air: it is read and measured, and not relayed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Standby {
+    /// What it is for, by its key: `main` or `backup`.
+    pub role: String,
+    /// Its address.
+    pub address: String,
+    /// Video codec, e.g. `avc1.64001f`.
+    pub video_codec: Option<String>,
+    /// Audio codec, e.g. `mp4a.40.2`.
+    pub audio_codec: Option<String>,
+    /// Measured bits per second.
+    pub bit_rate: Option<u64>,
+    /// It could take over at its next key frame.
+    pub ready: bool,
+    /// Why it could not, a name first: `NoKeyFrame`, `Steadying (4.0s of 10.0s)`.
+    pub reason: Option<String>,
 }
 
 /// One relay link.

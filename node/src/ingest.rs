@@ -7,6 +7,7 @@ pub mod keys;
 mod publish;
 mod reload;
 mod run;
+mod standby;
 pub(crate) mod state;
 mod status;
 pub(crate) mod stream;

@@ -14,6 +14,11 @@ metrics! {
     RECEIVED: Counter "lectern_ingest_stream_received_bytes_total" ["stream"] "Audio and video received from publishers.";
     FORCED: Gauge "lectern_ingest_stream_forced_cuts" ["stream"]
         "Segments of the current epoch that had to end without a key frame.";
+    STANDBY: Gauge "lectern_ingest_stream_standby_ready" ["stream", "role"]
+        "1 while the encoder beside the one on air could take over; absent without one.";
+    ON_BACKUP: Gauge "lectern_ingest_stream_on_backup" ["stream"] "1 while the encoder on air is the backup.";
+    SWITCHES: Counter "lectern_ingest_stream_switches_total" ["stream"]
+        "Changes between the main encoder and the backup.";
     LINKS: Gauge "lectern_ingest_relay_links" ["state"]
         "Relay links, one for each edge and stream: open, and wanted.";
     LAG: Gauge "lectern_ingest_relay_lag_seconds" ["peer"] "How far the slowest link to an edge is behind the encoder.";

@@ -47,9 +47,11 @@ fn settle_relay(relay: &mut RelayStatus) {
 fn settle_ingest_stream(stream: &mut IngestStream) {
     (stream.frame_rate, stream.bit_rate, stream.gop_ms, stream.last_msn) = (None, None, None, None);
     // A warning is its first word; the rest are numbers for people.
-    for warning in &mut stream.warnings {
-        let word = warning.find(' ').unwrap_or(warning.len());
-        warning.truncate(word);
+    let first_word = |text: &mut String| text.truncate(text.find(' ').unwrap_or(text.len()));
+    stream.warnings.iter_mut().for_each(first_word);
+    if let Some(standby) = &mut stream.standby {
+        standby.bit_rate = None;
+        standby.reason.iter_mut().for_each(first_word);
     }
 }
 
@@ -62,7 +64,7 @@ fn settle_edge_stream(stream: &mut EdgeStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lectern_api::node_status::IngestStatus;
+    use lectern_api::node_status::{IngestStatus, Standby};
 
     fn with(change: impl FnOnce(&mut IngestStream)) -> NodeStatus {
         let mut stream = IngestStream { live: true, ..IngestStream::default() };
@@ -78,6 +80,13 @@ mod tests {
         assert_eq!(versions.of(&with(|s| s.bit_rate = Some(7))), 101);
         assert_eq!(versions.of(&with(|s| s.warnings = vec!["GopTooLong (8.3s)".into()])), 102);
         assert_eq!(versions.of(&with(|s| s.warnings = vec!["GopTooLong (8.4s)".into()])), 102);
-        assert_eq!(versions.of(&with(|s| s.live = false)), 103);
+        let standby = |reason: &str, bit_rate| {
+            let reason = Some(reason.to_owned());
+            with(|s| s.standby = Some(Standby { reason, bit_rate, ..Standby::default() }))
+        };
+        assert_eq!(versions.of(&standby("Steadying (1.0s of 10.0s)", None)), 103);
+        assert_eq!(versions.of(&standby("Steadying (2.0s of 10.0s)", Some(7))), 103);
+        assert_eq!(versions.of(&standby("NoKeyFrame", None)), 104);
+        assert_eq!(versions.of(&with(|s| s.live = false)), 105);
     }
 }

@@ -1,6 +1,7 @@
 //! Publish keys: derived from the seed, or read from a folder that a Secret is mounted at; compared in constant time.
 
-use lectern_api::keys::{KEY_BYTES_MIN, publish_key, trimmed};
+use lectern_api::keys::{BACKUP, KEY_BYTES_MIN, publish_key, trimmed};
+use lectern_media::live::standby::Role;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -15,7 +16,7 @@ pub const KEY_FILES_MAX: usize = 1_024;
 /// The keys that are accepted. Holds digests, so that comparing takes the same time for keys of all lengths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishKeys {
-    by_stream: BTreeMap<String, Vec<[u8; 32]>>,
+    by_stream: BTreeMap<String, Vec<(Role, [u8; 32])>>,
     problems: Vec<String>,
 }
 
@@ -23,13 +24,14 @@ impl PublishKeys {
     /// One generated key for each stream; `salt` names the generation of keys, where there is one.
     #[must_use]
     pub fn generated<'a>(seed: &[u8], salt: Option<&str>, streams: impl IntoIterator<Item = &'a str>) -> Self {
-        let key = |stream: &str| vec![digest(publish_key(seed, stream, salt).as_bytes())];
+        let key = |stream: &str| vec![(Role::Main, digest(publish_key(seed, stream, salt).as_bytes()))];
         let by_stream = streams.into_iter().map(|stream| (stream.to_owned(), key(stream))).collect();
         Self { by_stream, problems: Vec::new() }
     }
 
     /// The keys of `files` (name and content): each belongs to the stream that its name is, or begins with before a
-    /// dot. A key is never repeated in a problem, only its file's name.
+    /// dot. One of the name `STREAM.backup` or `STREAM.backup.ANYTHING` is of the backup encoder, all
+    /// others are of the main one. A key is never repeated in a problem, only its file's name.
     #[must_use]
     pub fn from_files<'a>(
         files: impl IntoIterator<Item = (String, Vec<u8>)>,
@@ -38,26 +40,42 @@ impl PublishKeys {
         let mut keys =
             Self { by_stream: streams.into_iter().map(|s| (s.to_owned(), Vec::new())).collect(), problems: Vec::new() };
         for (name, content) in files {
-            let stream = name.split_once('.').map_or(name.as_str(), |(stream, _)| stream);
+            let (stream, of) = name.split_once('.').unwrap_or((name.as_str(), ""));
+            let backup = of == BACKUP || of.strip_prefix(BACKUP).is_some_and(|rest| rest.starts_with('.'));
+            let role = if backup { Role::Backup } else { Role::Main };
             let key = trimmed(&content);
             if key.len() < KEY_BYTES_MIN {
                 keys.problems.push(format!("{name}: shorter than {KEY_BYTES_MIN} bytes"));
             } else if key.len() as u64 > KEY_BYTES_MAX {
                 keys.problems.push(format!("{name}: longer than {KEY_BYTES_MAX} bytes"));
             } else if let Some(of_stream) = keys.by_stream.get_mut(stream) {
-                of_stream.push(digest(key));
+                of_stream.push((role, digest(key)));
             }
             // A file of a stream that is not there (yet) is no problem: Secrets are often shared by events.
+        }
+        for (stream, of_stream) in &keys.by_stream {
+            if !of_stream.is_empty() && of_stream.iter().all(|(role, _)| *role == Role::Backup) {
+                keys.problems.push(format!("{stream}: only a backup key, so that no main encoder can publish"));
+            }
         }
         keys
     }
 
-    /// Whether `offered` is a key of `stream`. Takes the same time whichever key it is, and for a wrong one.
+    /// What the encoder with the key `offered` is to `stream`; `None` if it is no key of it. Takes the same time whichever
+    /// key it is, and for a wrong one. A key of both encoders is that of the main one.
     #[must_use]
-    pub fn accepts(&self, stream: &str, offered: &[u8]) -> bool {
+    pub fn role(&self, stream: &str, offered: &[u8]) -> Option<Role> {
         let offered = digest(offered);
         let keys = self.by_stream.get(stream).map(Vec::as_slice).unwrap_or_default();
-        keys.iter().fold(Choice::from(0), |any, key| any | key.ct_eq(&offered)).into()
+        let (mut main, mut backup) = (Choice::from(0), Choice::from(0));
+        for (role, key) in keys {
+            let same = key.ct_eq(&offered);
+            match role {
+                Role::Main => main |= same,
+                Role::Backup => backup |= same,
+            }
+        }
+        if main.into() { Some(Role::Main) } else { bool::from(backup).then_some(Role::Backup) }
     }
 
     /// Accepted keys per stream.
@@ -118,14 +136,32 @@ mod tests {
             file("hall-a", "first-key\n"),
             file("hall-a.backup", "second-key\r\n"),
             file("hall-b", "short"),
+            file("hall-a.guest", "third-key"),
             file("hall-c", "key-of-nobody"),
         ];
         let keys = PublishKeys::from_files(files, ["hall-a", "hall-b"]);
-        assert!(keys.accepts("hall-a", b"first-key") && keys.accepts("hall-a", b"second-key"));
-        assert!(!keys.accepts("hall-a", b"first-key\n") && !keys.accepts("hall-b", b"first-key"));
-        assert!(!keys.accepts("hall-b", b"short") && !keys.accepts("hall-c", b"key-of-nobody"));
-        assert_eq!(keys.counts(), [("hall-a".to_owned(), 2), ("hall-b".to_owned(), 0)].into());
+        assert_eq!(keys.role("hall-a", b"first-key"), Some(Role::Main));
+        assert_eq!(keys.role("hall-a", b"second-key"), Some(Role::Backup));
+        assert_eq!(keys.role("hall-a", b"third-key"), Some(Role::Main), "only the name backup has a meaning");
+        let wrong =
+            [("hall-a", "first-key\n"), ("hall-b", "first-key"), ("hall-b", "short"), ("hall-c", "key-of-nobody")];
+        assert!(wrong.iter().all(|(stream, key)| keys.role(stream, key.as_bytes()).is_none()));
+        assert_eq!(keys.counts(), [("hall-a".to_owned(), 3), ("hall-b".to_owned(), 0)].into());
         assert_eq!(keys.problems(), ["hall-b: shorter than 8 bytes"]);
+    }
+
+    #[test]
+    fn a_stream_with_only_a_backup_key_is_a_problem_and_a_key_of_both_encoders_is_the_main_ones() {
+        let backup_only = PublishKeys::from_files([file("hall-a.backup", "second-key")], ["hall-a"]);
+        assert_eq!(backup_only.role("hall-a", b"second-key"), Some(Role::Backup));
+        assert_eq!(backup_only.problems(), ["hall-a: only a backup key, so that no main encoder can publish"]);
+        let names = ["hall-a.backup.2", "hall-a.backups", "hall-a.backup-2", "hall-a.2.backup"];
+        let roles =
+            names.map(|name| PublishKeys::from_files([file(name, "some-key")], ["hall-a"]).role("hall-a", b"some-key"));
+        assert_eq!(roles, [Some(Role::Backup), Some(Role::Main), Some(Role::Main), Some(Role::Main)]);
+        let same = [file("hall-a.backup", "the-same-key"), file("hall-a.x", "the-same-key")];
+        let same = PublishKeys::from_files(same, ["hall-a"]);
+        assert_eq!((same.role("hall-a", b"the-same-key"), same.problems().len()), (Some(Role::Main), 0));
     }
 
     #[test]
@@ -133,9 +169,11 @@ mod tests {
         for salt in [None, Some("uid/1"), Some("uid/2")] {
             let keys = PublishKeys::generated(b"seed", salt, ["hall-a"]);
             let key = |stream: &str, salt: Option<&str>| publish_key(b"seed", stream, salt);
-            assert!(keys.accepts("hall-a", key("hall-a", salt).as_bytes()));
-            assert!(!keys.accepts("hall-a", b"") && !keys.accepts("hall-b", key("hall-b", salt).as_bytes()));
-            assert!(!keys.accepts("hall-a", key("hall-a", Some("uid/3")).as_bytes()), "of another generation");
+            assert_eq!(keys.role("hall-a", key("hall-a", salt).as_bytes()), Some(Role::Main));
+            assert!(
+                keys.role("hall-a", b"").is_none() && keys.role("hall-b", key("hall-b", salt).as_bytes()).is_none()
+            );
+            assert!(keys.role("hall-a", key("hall-a", Some("uid/3")).as_bytes()).is_none(), "of another generation");
         }
     }
 

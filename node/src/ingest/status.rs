@@ -7,7 +7,8 @@ use crate::relay::links::Relays;
 use crate::relay::source::Source;
 use lectern_api::metrics::Exposition;
 use lectern_api::metrics::ingest::{
-    BIT_RATE, BUILD, FORCED, FRAME_RATE, GOP, LAG, LINKS, LIVE, RECEIVED, REFUSED, RING, WAITING, WARNING,
+    BIT_RATE, BUILD, FORCED, FRAME_RATE, GOP, LAG, LINKS, LIVE, ON_BACKUP, RECEIVED, REFUSED, RING, STANDBY, SWITCHES,
+    WAITING, WARNING,
 };
 use lectern_api::node_status::{IngestStatus, NodeStatus};
 use std::sync::{Arc, PoisonError};
@@ -75,6 +76,10 @@ impl StatusSource for Status {
             if let Some(gop_ms) = stream.gop_ms {
                 out.add(&GOP, &[name], gop_ms as f64 / 1_000.0);
             }
+            out.add(&ON_BACKUP, &[name], stream.on_backup);
+            if let Some(standby) = &stream.standby {
+                out.add(&STANDBY, &[name, &standby.role], standby.ready);
+            }
             for warning in &stream.warnings {
                 out.add(&WARNING, &[name, warning.split(' ').next().unwrap_or_default()], 1);
             }
@@ -83,6 +88,7 @@ impl StatusSource for Status {
             out.add(&RING, &[name], stream.ring_bytes() as u64);
             out.add(&RECEIVED, &[name], stream.received_bytes());
             out.add(&FORCED, &[name], stream.forced_cuts());
+            out.add(&SWITCHES, &[name], stream.switches());
         }
         let totals = self.relays.totals();
         out.add(&LINKS, &["open"], totals.open);

@@ -3,8 +3,8 @@
 //! Publishers, links and forwards call in; the task that appends to the ring gives it to the links that have caught up (`lanes`)
 //! and tells other readers that there is more. A driver task per stream moves its time on. No lock is held across an await.
 
-use super::publish::publisher::{self, Dismissal, Publisher};
-use super::publish::takeover::{Decision, Takeovers};
+use super::publish::publisher::{self, Dismissal};
+use super::standby::{Desk, Newcomer};
 use crate::net::clock::Clock;
 use crate::relay::source::{Followers, Opened, Source, Start};
 use bytes::Bytes;
@@ -15,15 +15,11 @@ use lectern_media::live::ingest::{Cutting, Output, Settings};
 use lectern_media::live::ring::{Behind, Item, Seq};
 use lectern_media::live::{self, LinkId};
 use lectern_media::relay::{IngestId, RelayMessage};
-use lectern_media::track::{self, Track};
+use lectern_media::track::Track;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
-
-/// A refused publisher is reported for this long.
-const REFUSAL_SHOWN_MS: u64 = 60_000;
 
 /// One message of a publisher.
 #[derive(Debug)]
@@ -59,19 +55,13 @@ pub struct Stream {
 struct State {
     live: live::Ingest,
     opening: BTreeMap<LinkId, oneshot::Sender<Opened>>,
-    publisher: Option<Publisher>,
-    takeovers: Takeovers,
-    /// When and why a publisher was last refused.
-    refusal: Option<(u64, String)>,
-    idle_since_ms: Option<u64>,
+    desk: Desk,
     /// What the driver waits for.
     wake_ms: Option<u64>,
     /// Up to here readers of the ring were told.
     told: Seq,
     segment_ms: u64,
     max_bitrate: u64,
-    /// Bytes of audio and video that publishers sent.
-    received_bytes: u64,
 }
 
 impl Stream {
@@ -84,15 +74,11 @@ impl Stream {
         let state = State {
             live: live::Ingest::new(settings, now_ms),
             opening: BTreeMap::new(),
-            publisher: None,
-            takeovers: Takeovers::default(),
-            refusal: None,
-            idle_since_ms: Some(now_ms),
+            desk: Desk::new(name, now_ms),
             wake_ms: None,
             told: 0,
             segment_ms: config.hls.segment_ms,
             max_bitrate: config.max_bitrate,
-            received_bytes: 0,
         };
         Arc::new(Self {
             name: name.to_owned(),
@@ -117,69 +103,27 @@ impl Stream {
     ///
     /// # Errors
     /// [`Conflict`] if the publisher that is there stays.
-    pub fn publish(&self, address: SocketAddr, flash_ver: &str) -> Result<publisher::Ticket, Conflict> {
-        self.with(|state, now_ms| {
-            match state.takeovers.decide(now_ms, state.publisher.as_ref().map(Publisher::last_ms)) {
-                Decision::Accept => {}
-                Decision::TakeOver => {
-                    let reason = format!("another publisher from {address} took over");
-                    state.dismiss(now_ms, Dismissal::Replaced(reason));
-                }
-                Decision::Conflict => {
-                    state.refusal = Some((now_ms, format!("PublisherConflict ({address} was refused)")));
-                    return Err(Conflict);
-                }
-            }
-            let (publisher, ticket) = Publisher::new(address, flash_ver, now_ms, state.segment_ms);
-            state.publisher = Some(publisher);
-            state.idle_since_ms = None;
-            state.live.publish(now_ms);
-            Ok(ticket)
-        })
+    pub fn publish(&self, newcomer: Newcomer<'_>) -> Result<publisher::Ticket, Conflict> {
+        self.with(|state, now_ms| state.desk.publish(&mut state.live, now_ms, newcomer, state.segment_ms))
     }
 
     /// Messages of the publisher with this ticket, in order. Returns by how many milliseconds it is ahead of the clock;
     /// messages of one that was dismissed are ignored.
     pub fn messages(&self, id: publisher::Id, messages: impl IntoIterator<Item = Message>) -> u64 {
         self.with(|state, now_ms| {
+            let State { desk, live, max_bitrate, .. } = state;
             for message in messages {
-                let Some(publisher) = state.publisher.as_mut().filter(|p| p.id() == id) else { return 0 };
-                if let Message::Media { body, .. } = &message {
-                    state.received_bytes += body.len() as u64;
-                }
-                match message {
-                    Message::Media { track, stamp, body } => {
-                        let message = track::Message::read(track, body);
-                        if let Err(dismissal) = publisher.message(now_ms, stamp, &message) {
-                            state.live.unpublish(now_ms);
-                            state.dismiss(now_ms, dismissal);
-                            return 0;
-                        }
-                        state.live.message(now_ms, stamp, message);
-                    }
-                    Message::Metadata(payload) => {
-                        publisher.metadata(&payload);
-                        state.live.metadata(now_ms, payload);
-                    }
+                if desk.message(live, now_ms, id, message).is_err() {
+                    return 0;
                 }
             }
-            if let Some(dismissal) = state.publisher.as_ref().and_then(|p| p.above(now_ms, state.max_bitrate)) {
-                state.live.unpublish(now_ms);
-                state.dismiss(now_ms, dismissal);
-            }
-            state.live.ahead_ms(now_ms)
+            desk.pace(live, now_ms, id, *max_bitrate)
         })
     }
 
     /// The publisher with this ticket is gone.
     pub fn unpublish(&self, id: publisher::Id) {
-        self.with(|state, now_ms| {
-            if state.publisher.as_ref().is_some_and(|p| p.id() == id) {
-                state.publisher = None;
-                state.idle_since_ms = Some(now_ms);
-                state.live.unpublish(now_ms);
-            }
-        });
+        self.with(|state, now_ms| state.desk.unpublish(&mut state.live, now_ms, id));
     }
 
     /// The event no longer has this stream.
@@ -188,14 +132,10 @@ impl Stream {
         self.removed.cancel();
     }
 
-    /// Closes the publisher, with the reason for it to read; the epoch is closed with a mark.
+    /// Closes the encoders, with the reason for them to read; the epoch is closed with a mark.
     pub fn dismiss(&self, words: &str) {
-        self.with(|state, now_ms| {
-            if state.publisher.is_some() {
-                state.live.unpublish(now_ms);
-                state.dismiss(now_ms, Dismissal::Replaced(words.to_owned()));
-            }
-        });
+        let dismissal = Dismissal::Replaced(words.to_owned());
+        self.with(|state, now_ms| state.desk.close_all(&mut state.live, now_ms, &dismissal));
     }
 
     /// Bytes in the ring.
@@ -207,7 +147,13 @@ impl Stream {
     /// Bytes of audio and video that publishers sent.
     #[must_use]
     pub fn received_bytes(&self) -> u64 {
-        self.lock().received_bytes
+        self.lock().desk.received_bytes()
+    }
+
+    /// How often the other encoder of the two went on air.
+    #[must_use]
+    pub fn switches(&self) -> u64 {
+        self.lock().desk.switches()
     }
 
     /// Segments of the open epoch that ended without a key frame.
@@ -222,20 +168,11 @@ impl Stream {
         let now_ms = self.clock.now_ms();
         let state = self.lock();
         let mut status = IngestStream {
-            idle_since_ms: state.idle_since_ms,
             epoch: state.live.open_epoch(),
             last_msn: state.live.ledger().last().map(|e| e.msn),
             ..IngestStream::default()
         };
-        if let Some(publisher) = &state.publisher {
-            publisher.status(now_ms, state.live.tracks(), &mut status);
-            status.warnings.extend(state.live.warnings(now_ms).iter().map(ToString::to_string));
-        }
-        if let Some((at_ms, words)) = &state.refusal
-            && now_ms.saturating_sub(*at_ms) < REFUSAL_SHOWN_MS
-        {
-            status.warnings.push(words.clone());
-        }
+        state.desk.status(&state.live, now_ms, &mut status);
         status
     }
 
@@ -266,7 +203,8 @@ impl Stream {
                     let _ = state.opening.remove(&link).map(|sender| sender.send(Opened { preamble, from }));
                 }
                 Output::ClosePublisher { reason } => {
-                    state.dismiss(now_ms, Dismissal::Replaced(reason));
+                    let State { desk, live, .. } = &mut *state;
+                    desk.close_on_air(live, now_ms, Dismissal::Replaced(reason));
                 }
                 Output::Note(note) => tracing::info!(stream = self.name, "{note}"),
             }
@@ -374,18 +312,6 @@ impl Source for Stream {
 
     fn followers(&self) -> &Followers {
         &self.followers
-    }
-}
-
-impl State {
-    /// The publisher has to go. The caller has told the live machine.
-    fn dismiss(&mut self, now_ms: u64, dismissal: Dismissal) {
-        let Some(publisher) = self.publisher.take() else { return };
-        self.idle_since_ms = Some(now_ms);
-        if let Dismissal::Refused(name, words) = &dismissal {
-            self.refusal = Some((now_ms, format!("{name} ({words})")));
-        }
-        publisher.dismiss(dismissal);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::pace::Pace;
 use super::polled::{Polled, READ_BYTES, WRITE_STALL};
 use super::publisher::{self, Dismissal};
+use crate::ingest::standby::Newcomer;
 use crate::ingest::state::Ingest;
 use crate::ingest::stream::{Message, Stream};
 use crate::net::lobby::{Progress, Slot};
@@ -257,15 +258,15 @@ impl Connection {
         let Some(key) = query.and_then(key_of) else {
             return self.refuse(BAD_NAME, "MissingKey", "no key: publish to STREAM?key=KEY");
         };
-        if !self.ingest.keys().accepts(name, key.as_bytes()) {
+        let Some(role) = self.ingest.keys().role(name, key.as_bytes()) else {
             return self.refuse(BAD_NAME, "WrongKey", "the key is not one of this stream");
-        }
-        let Ok(ticket) = stream.publish(self.address, &self.flash_ver) else {
+        };
+        let Ok(ticket) = stream.publish(Newcomer { role, address: self.address, flash_ver: &self.flash_ver }) else {
             return self.refuse(BAD_NAME, "PublisherConflict", "another encoder publishes this stream");
         };
         let accepted = self.session.accept_publish(self.ingest.clock().now_ms());
         self.slot = None;
-        tracing::info!(stream = name, peer = %self.address, encoder = self.flash_ver, "publishing");
+        tracing::info!(stream = name, peer = %self.address, encoder = self.flash_ver, ?role, "publishing");
         self.phase = Phase::Publishing { stream, ticket };
         if accepted.is_err() {
             self.session.handle_end();

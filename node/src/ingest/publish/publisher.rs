@@ -76,6 +76,11 @@ impl Publisher {
         self.id
     }
 
+    /// When it was accepted.
+    pub(in crate::ingest) fn since_ms(&self) -> u64 {
+        self.since_ms
+    }
+
     /// When it last sent media, or was accepted.
     pub(in crate::ingest) fn last_ms(&self) -> u64 {
         self.last_ms
