@@ -48,7 +48,8 @@ pub struct LocalOptions {
     /// Address of the read-only API that serves the event and its status, as a Kubernetes API server would.
     #[arg(long, value_name = "ADDRESS", env = "LECTERN_API", default_value = "127.0.0.1:8090")]
     pub api: SocketAddr,
-    /// A publish key of at least 8 bytes; may be given once per stream. With @FILE the key is read from that file, so
+    /// A publish key of at least 8 bytes; may be given several times. STREAM.backup=KEY is a key of the stream's backup
+    /// encoder, which stands by beside the main one. With @FILE the key is read from that file, so
     /// that it does not appear in the list of processes. Streams without a key get one that stays the same on this
     /// machine.
     #[arg(

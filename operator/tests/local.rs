@@ -26,7 +26,7 @@ spec:
 
 #[test]
 fn connections_are_spread_over_the_edges_and_the_event_is_shown() {
-    let run = Run::start(&["--key", "hall-a=opensesame"]);
+    let run = Run::start(&["--key", "hall-a=opensesame", "--key", "hall-a.backup=standingby"]);
     let event = run.until("two ready edges", |event| ready_edges(event).len() == 2);
     let nodes = event["status"]["edges"]["nodes"].as_array().unwrap();
     let names: Vec<&str> = nodes.iter().map(|node| node["name"].as_str().unwrap()).collect();
@@ -49,6 +49,7 @@ fn connections_are_spread_over_the_edges_and_the_event_is_shown() {
     assert_eq!(condition(&run.event(), "Ready"), "True");
     let stream = run.notice("stream");
     assert_eq!(stream["streamKey"], "hall-a?key=opensesame");
+    assert_eq!(stream["backupKey"], "hall-a?key=standingby");
     let list = get(run.api, "/apis/lectern.dev/v1alpha1/namespaces/default/liveevents").unwrap();
     assert_eq!(serde_json::from_str::<Value>(&list).unwrap()["items"].as_array().unwrap().len(), 1);
     assert!(

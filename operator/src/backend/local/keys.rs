@@ -34,7 +34,9 @@ pub(super) fn material(options: &LocalOptions, plan: &Plan) -> Result<Material> 
     let seed = keys::seed(root.as_bytes(), &plan.keys.event);
     let settings = &plan.ingest.settings;
     let streams: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
-    let given = pairs(&options.keys, "--key", "STREAM=KEY or STREAM=@FILE", &streams)?;
+    let backups: Vec<String> = streams.iter().map(|stream| format!("{stream}.{}", keys::BACKUP)).collect();
+    let known: Vec<&str> = streams.iter().copied().chain(backups.iter().map(String::as_str)).collect();
+    let given = pairs(&options.keys, "--key", "STREAM=KEY or STREAM=@FILE", &known)?;
     for (stream, key) in &given {
         if key.len() < keys::KEY_BYTES_MIN {
             bail!("the key of {stream} has {} bytes; the fewest are {}", key.len(), keys::KEY_BYTES_MIN);

@@ -32,6 +32,8 @@ pub(super) enum Notice {
         server: String,
         /// What OBS calls the stream key.
         stream_key: String,
+        /// The same for the backup encoder, if it has a key.
+        backup_key: Option<String>,
         publish: String,
         hls: String,
         flv: Option<String>,
@@ -90,9 +92,11 @@ impl fmt::Display for Notice {
                 writeln!(f, "  players  {http}")?;
                 write!(f, "  status   {api}")
             }
-            Self::Stream { stream, title, stream_key, hls, .. } => {
+            Self::Stream { stream, title, stream_key, backup_key, hls, .. } => {
                 let title = title.as_ref().map(|title| format!("  ({title})")).unwrap_or_default();
-                write!(f, "\n  {stream}{title}\n    stream key  {stream_key}\n    open        {hls}")
+                write!(f, "\n  {stream}{title}\n    stream key  {stream_key}\n")?;
+                backup_key.as_ref().map_or(Ok(()), |key| writeln!(f, "    backup key  {key}"))?;
+                write!(f, "    open        {hls}")
             }
             Self::Warning { text } => write!(f, "note: {text}"),
             Self::Started { node, pid, .. } => write!(f, "{node} started, process {pid}"),
@@ -145,12 +149,15 @@ pub(super) fn opening(
     };
     let streams = event.streams.iter().map(|stream| {
         let name = stream.name.as_str();
-        let key = keys.iter().find(|(known, _)| known == name).map(|(_, key)| key.as_str()).unwrap_or_default();
+        let key_of = |wanted: &str| keys.iter().find(|(known, _)| known == wanted).map(|(_, key)| key.as_str());
+        let key = key_of(name).unwrap_or_default();
+        let backup_key = key_of(&format!("{name}.{}", lectern_api::keys::BACKUP));
         Notice::Stream {
             stream: name.into(),
             title: stream.title.clone(),
             server: format!("rtmp://{rtmp}/live"),
             stream_key: format!("{name}?key={key}"),
+            backup_key: backup_key.map(|key| format!("{name}?key={key}")),
             publish: format!("rtmp://{rtmp}/live/{name}?key={key}"),
             hls: format!("http://{http}/live/{name}/index.m3u8"),
             flv: event.playback.http_flv.then(|| format!("http://{http}/live/{name}.flv")),
