@@ -33,6 +33,8 @@ pub struct Fleet {
     pub viewers_per_edge: u32,
     /// Milliseconds from SIGTERM to the end of an edge.
     pub drain_ms: u64,
+    /// Streams that have a key for a backup encoder.
+    backup_keys: Vec<String>,
 }
 
 impl Fleet {
@@ -55,6 +57,7 @@ impl Fleet {
             hls: HlsConfig::default(),
             viewers_per_edge: 1_000,
             drain_ms: 5_000,
+            backup_keys: Vec::new(),
             folder,
         };
         std::fs::write(fleet.folder.path().join("seed"), SEED).context("failed to write the seed")?;
@@ -80,7 +83,7 @@ impl Fleet {
             discovery: Discovery::File { path: self.peers.to_string_lossy().into_owned() },
             seed_file: self.path("seed"),
             key_salt: None,
-            publish_keys_dir: None,
+            publish_keys_dir: (!self.backup_keys.is_empty()).then(|| self.path("publish-keys")),
             forward_dir: None,
             forward_policy: None,
             listen: self.ingest,
@@ -169,6 +172,28 @@ impl Fleet {
         format!("rtmp://{}/live/{stream}?key={}", self.ingest.rtmp, keys::stream_key(SEED.as_bytes(), stream))
     }
 
+    /// Gives `stream` a key for a backup encoder beside its own: call it before the ingest starts. The other streams of the
+    /// event then have no key.
+    ///
+    /// # Errors
+    /// When the keys cannot be written.
+    pub fn with_backup(&mut self, stream: &str) -> Result<()> {
+        let folder = self.folder.path().join("publish-keys");
+        std::fs::create_dir_all(&folder).context("failed to make a folder for keys")?;
+        let main = keys::stream_key(SEED.as_bytes(), stream);
+        std::fs::write(folder.join(stream), main).context("failed to write the key")?;
+        std::fs::write(folder.join(format!("{stream}.backup")), backup_key(stream))
+            .context("failed to write the key")?;
+        self.backup_keys.push(stream.to_owned());
+        Ok(())
+    }
+
+    /// Where the backup encoder publishes `stream`.
+    #[must_use]
+    pub fn backup_url(&self, stream: &str) -> String {
+        format!("rtmp://{}/live/{stream}?key={}", self.ingest.rtmp, backup_key(stream))
+    }
+
     /// The token that edges demand on the relay.
     #[must_use]
     pub fn token(&self) -> String {
@@ -216,4 +241,8 @@ impl Fleet {
         .await
         .with_context(|| format!("it said:\n{}", running.log()))
     }
+}
+
+fn backup_key(stream: &str) -> String {
+    format!("backup-of-{stream}")
 }
