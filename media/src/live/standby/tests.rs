@@ -1,3 +1,5 @@
+//! Two encoders in virtual time: who is on air, and from when on.
+
 use super::*;
 
 /// Baseline, 320x180, and another size.
