@@ -130,9 +130,9 @@ pub struct Stream {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct IngestSpec {
-    /// Your own publish keys, in a Secret of this namespace. Data key STREAM, or STREAM.anything for several: each
-    /// value is an accepted key of that stream. Keys can be changed at any time. Without it the operator generates a
-    /// key for each stream: kubectl get secret EVENT-STREAM-key.
+    /// Your own publish keys, in a Secret of this namespace. Data key STREAM, or STREAM.anything for several, or
+    /// STREAM.backup for the backup encoder: each value is an accepted key of that stream. Keys can be changed at any
+    /// time. Without it the operator generates a key for each stream: kubectl get secret EVENT-STREAM-key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish_keys_secret_ref: Option<SecretRef>,
 

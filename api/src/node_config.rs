@@ -36,8 +36,8 @@ pub struct IngestConfig {
     /// they go by the seed alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_salt: Option<String>,
-    /// Folder with publish keys of the user's Secret (`STREAM` or `STREAM.anything`). When set, generated keys are not
-    /// accepted; the folder may be missing or empty for a while.
+    /// Folder with publish keys of the user's Secret (`STREAM`, `STREAM.anything`, or `STREAM.backup` for the backup
+    /// encoder). When set, generated keys are not accepted; the folder may be missing or empty for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish_keys_dir: Option<String>,
     /// Folder with the forward URLs of the user's Secret.

@@ -110,6 +110,8 @@ async fn a_backup_alone_is_on_air_and_gives_way_to_a_main_encoder_of_another_siz
     let folder = fleet.folder.path();
     let _backup = ffmpeg("backup", folder, Clip::Small, &fleet.backup_url(STREAM)).unwrap();
     let (_, first) = on_air(&fleet, true, 0).await;
+    let warnings = stream(&fleet).await.unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.starts_with("OnBackup")), "{warnings:?}");
     let mut main = ffmpeg_once("main", folder, Clip::Plain, &fleet.publish_url(STREAM)).unwrap();
     let (_, second) = on_air(&fleet, false, first).await;
     assert_eq!(stream(&fleet).await.unwrap().width, Some(640));

@@ -53,12 +53,18 @@ impl PublishKeys {
             }
             // A file of a stream that is not there (yet) is no problem: Secrets are often shared by events.
         }
-        for (stream, of_stream) in &keys.by_stream {
-            if !of_stream.is_empty() && of_stream.iter().all(|(role, _)| *role == Role::Backup) {
-                keys.problems.push(format!("{stream}: only a backup key, so that no main encoder can publish"));
-            }
-        }
+        let lonely = keys.by_stream.keys().filter(|stream| keys.only_backup(stream));
+        let problem = |stream: &String| format!("{stream}: only a backup key, so that no main encoder can publish");
+        let problems: Vec<_> = lonely.map(problem).collect();
+        keys.problems.extend(problems);
         keys
+    }
+
+    /// Whether all keys of `stream` are of its backup encoder, so that no main encoder can publish it.
+    #[must_use]
+    pub fn only_backup(&self, stream: &str) -> bool {
+        let keys = self.by_stream.get(stream).map(Vec::as_slice).unwrap_or_default();
+        !keys.is_empty() && keys.iter().all(|(role, _)| *role == Role::Backup)
     }
 
     /// What the encoder with the key `offered` is to `stream`; `None` if it is no key of it. Takes the same time whichever
@@ -154,6 +160,7 @@ mod tests {
     fn a_stream_with_only_a_backup_key_is_a_problem_and_a_key_of_both_encoders_is_the_main_ones() {
         let backup_only = PublishKeys::from_files([file("hall-a.backup", "second-key")], ["hall-a"]);
         assert_eq!(backup_only.role("hall-a", b"second-key"), Some(Role::Backup));
+        assert!(backup_only.only_backup("hall-a") && !backup_only.only_backup("hall-b"));
         assert_eq!(backup_only.problems(), ["hall-a: only a backup key, so that no main encoder can publish"]);
         let names = ["hall-a.backup.2", "hall-a.backups", "hall-a.backup-2", "hall-a.2.backup"];
         let roles =

@@ -2,6 +2,7 @@
 
 use super::forward::Forwards;
 use super::state::Ingest;
+use super::stream::Stream;
 use crate::admin::StatusSource;
 use crate::relay::links::Relays;
 use crate::relay::source::Source;
@@ -31,12 +32,19 @@ impl Status {
         let ingest = &self.ingest;
         let (keys, streams) = (ingest.keys(), ingest.streams());
         let refused = ingest.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let status_of = |(name, stream): (&String, &Arc<Stream>)| {
+            let mut status = stream.status();
+            if keys.only_backup(name) {
+                status.warnings.push("OnlyBackupKey (no main encoder can publish: it has no key)".to_owned());
+            }
+            (name.clone(), status)
+        };
         IngestStatus {
             config_version: ingest.config().version.clone(),
             seed_fingerprint: ingest.seed_fingerprint(),
             keys: keys.counts(),
             key_problems: keys.problems().to_vec(),
-            streams: streams.iter().map(|(name, stream)| (name.clone(), stream.status())).collect(),
+            streams: streams.iter().map(status_of).collect(),
             relays: self.relays.status(|stream, at| streams.get(stream).map_or(0, |s| s.lag_ms(at))),
             forwards: self.forwards.status(),
             refused: refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
