@@ -9,6 +9,7 @@
 // {"at": unix ms, "pages": [{"title", "loads": how often the page was loaded, "players": [{"stream", "state", "text",
 //  "time", "frames", "muted", "width"}], "faults": violations of its policy and script errors, "origins": whom it asked,
 //  "kept": what it stored}]}
+import { createInterface } from 'node:readline';
 import { launch, newPage } from './chromium.mjs';
 
 const [seconds, options, ...urls] = process.argv.slice(2);
@@ -47,12 +48,11 @@ function sampled() {
 
 const pages = await Promise.all(urls.map(open));
 let over = false;
-process.stdin.setEncoding('utf8').on('data', async (text) => {
-  for (const line of text.split('\n').filter((one) => one !== '')) {
-    const [key, number] = line.split(' ');
-    await pages[Number(number)].page.keyboard.press(key);
-  }
-}).on('end', () => { over = true; });
+// By lines: what one write says may come in pieces.
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  const [key, number] = line.split(' ');
+  await pages[Number(number)].page.keyboard.press(key);
+}).on('close', () => { over = true; });
 const end = Date.now() + Number(seconds) * 1000;
 while (!over && Date.now() < end) {
   const samples = await Promise.all(pages.map(({ sample }) => sample()));

@@ -12,6 +12,7 @@ use e2e::wait::{unix_ms, wait_for};
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
 use std::process::Command;
+use tokio::sync::Mutex;
 
 const A: &str = "hall-a";
 const B: &str = "hall-b";
@@ -21,6 +22,9 @@ const SPEC: &str = "  title: \"Gala <img src=x onerror=alert(1)>\"\n  edges: {mi
 const STARTS_S: u64 = 10 + 15;
 /// A page shows what it should within this time on a busy machine.
 const PATIENCE_S: u64 = 40;
+
+/// A browser that shares its cores with another one shows stalls of its own: one at a time.
+static BROWSER: Mutex<()> = Mutex::const_new(());
 
 /// What no page may do in any state: load again, break its policy, ask others, store more than the language.
 fn blameless(page: &Page, origin: &str) {
@@ -97,6 +101,7 @@ async fn every_edge_serves_the_same_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_early_viewer_sees_it_start_by_itself_and_the_next_session_follows() {
+    let _alone = BROWSER.lock().await;
     let at = |ms: u64| http_time(unix_ms() + ms);
     let window = format!(
         "  schedule:\n    - {{name: gala, title: Evening, min: 2, start: \"{}\", end: \"{}\"}}\n",
@@ -146,6 +151,7 @@ fn http_time(ms: u64) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_ingest_is_a_hiccup_and_a_killed_edge_is_nothing() {
+    let _alone = BROWSER.lock().await;
     let local = Local::start(&[A], SPEC).await.unwrap();
     let _publisher = persistent("publisher", local.folder.path(), Clip::Plain, &local.publish_url(A)).unwrap();
     local.wait_live(A, 4).await.unwrap();
@@ -173,6 +179,7 @@ async fn a_killed_ingest_is_a_hiccup_and_a_killed_edge_is_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_event_lets_people_in_later() {
+    let _alone = BROWSER.lock().await;
     let spec = "  edges: {min: 1, max: 1, viewersPerEdge: 3, drain: 5s}\n  hls: {segment: 1s}\n";
     let local = Local::start(&[A], spec).await.unwrap();
     let _publisher = ffmpeg("publisher", local.folder.path(), Clip::Plain, &local.publish_url(A)).unwrap();
@@ -192,6 +199,7 @@ async fn a_full_event_lets_people_in_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_halls_at_once_one_voice() {
+    let _alone = BROWSER.lock().await;
     let local = Local::start(&[A, B], SPEC).await.unwrap();
     let _publishers =
         [A, B].map(|name| ffmpeg(name, local.folder.path(), Clip::Plain, &local.publish_url(name)).unwrap());
@@ -211,6 +219,7 @@ async fn two_halls_at_once_one_voice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_state_of_every_page_is_accessible_and_in_its_place() {
+    let _alone = BROWSER.lock().await;
     let local = Local::start(&[A], SPEC).await.unwrap();
     let folder =
         std::env::var_os("LECTERN_PICTURES").map_or_else(|| local.folder.path().join("pictures"), PathBuf::from);
