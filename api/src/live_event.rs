@@ -14,7 +14,9 @@ pub use definition::definition;
 pub use page::{LOGO_CHARS_MAX, PageSpec};
 pub use placement::{Expose, ExposeType, Resources, Scheduling, Toleration, TrafficPolicy};
 pub use schedule::{Repeat, ScheduleWindow};
-pub use status::{EdgesStatus, EventNode, IngestStatus, LiveEventStatus, NextScale, Phase, StreamStatus};
+pub use status::{
+    EdgesStatus, EventNode, IngestStatus, LiveEventStatus, NextScale, Phase, StandbyStatus, StreamStatus,
+};
 
 use crate::duration::Duration;
 use crate::limits::{NAME_BYTES_MAX, STREAMS_MAX, WINDOWS_MAX};

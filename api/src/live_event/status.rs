@@ -95,6 +95,12 @@ pub struct StreamStatus {
     /// What should be changed at the encoder, e.g. GopTooLong (8.3s, segment 2s).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The backup encoder is on air, since the main one is gone or silent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_backup: bool,
+    /// The second encoder, which publishes beside the one on air.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<StandbyStatus>,
     /// Where the encoder publishes, without the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish_url: Option<String>,
@@ -104,6 +110,30 @@ pub struct StreamStatus {
     /// The URL that a viewer opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playback_url: Option<String>,
+}
+
+/// An encoder that could take over.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StandbyStatus {
+    /// What it is for, by its key: main or backup.
+    pub role: String,
+    /// Its address.
+    pub address: String,
+    /// It goes on air at its next key frame if the other encoder fails.
+    pub ready: bool,
+    /// Why it is not ready, e.g. NoKeyFrame or Steadying (4.0s of 10.0s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Video codec, e.g. avc1.64001f.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_codec: Option<String>,
+    /// Audio codec, e.g. mp4a.40.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_codec: Option<String>,
+    /// Measured bits per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bit_rate: Option<u64>,
 }
 
 /// The ingest.

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod numbers;
+pub mod standby;
 mod streams;
 
 pub use numbers::{Write, due};

@@ -1,5 +1,6 @@
 //! `(status before, status after) → Events`: what people see under `kubectl describe`. Pure.
 
+use crate::plan::status::standby::{self, Change};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use lectern_api::condition::{ConditionType, reason};
 use lectern_api::live_event::LiveEventStatus;
@@ -61,11 +62,28 @@ fn streams(before: &LiveEventStatus, after: &LiveEventStatus, all: &mut Vec<News
             (true, false) => all.push(normal("StreamEnded", format!("{} is no longer published", stream.name))),
             (true, true) | (false, false) => {}
         }
+        for change in known.map_or_else(Vec::new, |known| standby::changes(known, stream)) {
+            all.push(standby_news(&stream.name, change));
+        }
         let new = stream.warnings.iter().filter(|warning| !known.is_some_and(|known| known.warnings.contains(warning)));
         for warning in new {
             let note = format!("{}: {warning}", stream.name);
             all.push(News { warning: true, reason: "EncoderWarning".into(), note });
         }
+    }
+}
+
+fn standby_news(stream: &str, change: Change) -> News {
+    match change {
+        Change::StandsBy { role, address } => {
+            normal("StandbyReady", format!("{stream}: the {role} encoder at {address} is ready to take over"))
+        }
+        Change::Lost { role } => News {
+            warning: true,
+            reason: "StandbyLost".into(),
+            note: format!("{stream}: the {role} encoder that stood by is gone"),
+        },
+        Change::MainOnAir => normal("MainOnAir", format!("{stream}: the main encoder is on air again")),
     }
 }
 

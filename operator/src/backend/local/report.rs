@@ -1,5 +1,6 @@
 //! What a local run tells: notices as things happen, a line per node for the screen, the event as an object.
 
+use crate::plan::status::standby::{self, Change};
 use crate::plan::{Observed, Scaling};
 use crate::scaling::Kind;
 use crate::validate::Event;
@@ -69,6 +70,12 @@ pub(super) enum Notice {
     Offline { stream: String },
     /// An encoder should be set differently.
     EncoderWarning { stream: String, text: String },
+    /// A second encoder is ready to take over.
+    StandbyReady { stream: String, role: String, address: String },
+    /// It went.
+    StandbyLost { stream: String, role: String },
+    /// The main encoder is on air in place of the backup.
+    MainOnAir { stream: String },
     /// Everything ends.
     Draining { viewers: u64, at_most_s: u64 },
     /// Everything has ended.
@@ -124,6 +131,11 @@ impl fmt::Display for Notice {
             }
             Self::Offline { stream } => write!(f, "{stream}: the encoder disconnected"),
             Self::EncoderWarning { stream, text } => write!(f, "{stream}: {text}"),
+            Self::StandbyReady { stream, role, address } => {
+                write!(f, "{stream}: the {role} encoder at {address} is ready to take over")
+            }
+            Self::StandbyLost { stream, role } => write!(f, "{stream}: the {role} encoder that stood by is gone"),
+            Self::MainOnAir { stream } => write!(f, "{stream}: the main encoder is on air again"),
             Self::Draining { viewers: 0, .. } => write!(f, "ending; Ctrl-C again ends at once"),
             Self::Draining { viewers, at_most_s } => write!(f, "ending: {}", waiting(*viewers, 0, *at_most_s)),
             Self::Ended => write!(f, "ended"),
@@ -188,6 +200,12 @@ pub(super) fn changes(old: &LiveEventStatus, new: &LiveEventStatus) -> Vec<Notic
         } else if was_live && !stream.live {
             notices.push(Notice::Offline { stream: name() });
         }
+        let changes = before.map_or_else(Vec::new, |before| standby::changes(before, stream));
+        notices.extend(changes.into_iter().map(|change| match change {
+            Change::StandsBy { role, address } => Notice::StandbyReady { stream: name(), role, address },
+            Change::Lost { role } => Notice::StandbyLost { stream: name(), role },
+            Change::MainOnAir => Notice::MainOnAir { stream: name() },
+        }));
         let known = before.map_or(&[][..], |before| before.warnings.as_slice());
         let fresh = stream.warnings.iter().filter(|text| !known.contains(text));
         notices.extend(fresh.map(|text| Notice::EncoderWarning { stream: name(), text: text.clone() }));

@@ -1,6 +1,7 @@
 //! `status.streams`: what each session's encoder sends, in terms of the field.
 
 use super::numbers::{self, measured, measured_fraction};
+use super::standby;
 use crate::plan::Observed;
 use crate::validate::{Event, Stream};
 use jiff::Timestamp;
@@ -38,6 +39,8 @@ fn measured_part(seen: &Observed, stream: &Stream, old: Option<&StreamStatus>) -
         bit_rate: measured(now.bit_rate, old.and_then(|old| old.bit_rate)),
         gop: gop(now, old),
         warnings: warnings(&now.warnings, old),
+        on_backup: now.on_backup,
+        standby: now.standby.as_ref().map(|now| standby::of(now, old.and_then(|old| old.standby.as_ref()))),
         ..StreamStatus::default()
     }
 }
@@ -79,10 +82,14 @@ fn gop(now: &IngestStream, old: Option<&StreamStatus>) -> Option<String> {
 
 /// A warning's text names a measured number; as long as the warning is of the same kind its first text stays.
 fn warnings(now: &[String], old: Option<&StreamStatus>) -> Vec<String> {
-    let kind = |text: &str| text.split_once(' ').map_or(text, |(kind, _)| kind).to_owned();
     let before = old.map_or(&[][..], |old| old.warnings.as_slice());
     let one = |text: &String| before.iter().find(|before| kind(before) == kind(text)).unwrap_or(text).clone();
     now.iter().map(one).collect()
+}
+
+/// The name that a warning or a reason begins with.
+pub(super) fn kind(text: &str) -> &str {
+    text.split_once(' ').map_or(text, |(kind, _)| kind)
 }
 
 fn time(ms: u64) -> Option<String> {
