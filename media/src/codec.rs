@@ -118,7 +118,8 @@ pub fn changed_by(header: &Bytes, access_unit: &[u8]) -> Option<Bytes> {
 /// or `header` cannot be read.
 #[must_use]
 pub fn with_lengths(header: &Bytes, access_unit: &[u8]) -> Option<Vec<u8>> {
-    if !access_unit.starts_with(&[0, 0]) {
+    // A usual length of four bytes begins with two zeros, too: the configuration is not read for those.
+    if !access_unit.starts_with(&[0, 0, 1]) && !access_unit.starts_with(&[0, 0, 0, 1]) {
         return None;
     }
     let Config::Avc(config) = Config::read(Track::Video, header).ok()? else { return None };

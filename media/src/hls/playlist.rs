@@ -37,7 +37,7 @@ pub fn multivariant_playlist(listing: &Listing<'_>) -> Bytes {
 fn write_multivariant(text: &mut String, presentation: &Presentation) -> fmt::Result {
     let Presentation { variant, list_profile, .. } = presentation;
     let (average, frame_rate_milli) =
-        if list_profile.is_one() { (None, None) } else { (variant.average, variant.frame_rate_milli) };
+        if *list_profile >= ListProfile::TWO { (variant.average, variant.frame_rate_milli) } else { (None, None) };
     // Codecs come over the wire: a quotation mark or a line break in them must not add attributes or lines.
     let codecs: String = variant.codecs.chars().filter(|c| !c.is_control() && *c != '"').collect();
     write!(text, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-STREAM-INF:BANDWIDTH={}", variant.bandwidth)?;
@@ -59,7 +59,7 @@ fn write_multivariant(text: &mut String, presentation: &Presentation) -> fmt::Re
 fn write_media(text: &mut String, listing: &Listing<'_>) -> fmt::Result {
     let Listing { presentation, entries, kind, ended } = *listing;
     let Some(first) = entries.first() else { return Ok(()) };
-    let gaps = presentation.list_profile > ListProfile::ONE && entries.iter().any(|entry| entry.gap);
+    let gaps = presentation.list_profile >= ListProfile::TWO && entries.iter().any(|entry| entry.gap);
     let version = if gaps { GAP_VERSION } else { VERSION };
     writeln!(text, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}", presentation.target_s)?;
     match kind {

@@ -57,7 +57,12 @@ pub enum Output {
         /// Where its cursor starts.
         from: Seq,
     },
-    /// Close the publisher, with this reason.
+    /// Close every encoder of the stream: another ingest has it, and they are to find that one.
+    Yield {
+        /// The reason, for the log and the encoders.
+        reason: String,
+    },
+    /// Close the encoder on air: what it sends cannot go on.
     ClosePublisher {
         /// The reason, for the log and the encoder.
         reason: String,

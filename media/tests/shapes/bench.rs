@@ -162,7 +162,7 @@ impl Bench {
         while let Some(output) = self.ingest.poll() {
             match output {
                 Output::Note(note) => self.notes.push(format!("{:>7} {note}", self.now_ms - BEGIN_MS)),
-                Output::ClosePublisher { reason } => self.refused = Some(reason),
+                Output::ClosePublisher { reason } | Output::Yield { reason } => self.refused = Some(reason),
                 Output::Open { .. } => {}
             }
         }

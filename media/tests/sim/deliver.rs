@@ -56,7 +56,7 @@ impl World {
                         state.cursor = Some(from);
                     }
                 }
-                ingest::Output::ClosePublisher { reason } => {
+                ingest::Output::ClosePublisher { reason } | ingest::Output::Yield { reason } => {
                     self.notes.push(format!("{:>7} ingest {index} closes its publisher: {reason}", now - BEGIN_MS));
                     if self.encoder.at == Some(index) {
                         self.encoder.refused(now);

@@ -98,9 +98,9 @@ impl World {
     /// A connection over a cut path loses what it was given: it is dead at both ends, and each end finds out by itself.
     fn stall(&mut self, link: LinkId) {
         if let Some(state) = self.links.remove(&link) {
-            let (ingest, edge) = (state.ingest, state.edge);
+            let (ingest, edge, now) = (state.ingest, state.edge, self.now_ms);
             if let Some(machine) = &mut self.ingests[ingest].machine {
-                machine.link_closed(link);
+                machine.link_closed(now, link);
             }
             self.schedule(500, Event::Dial { ingest, edge });
         }
@@ -117,7 +117,7 @@ impl World {
             let Some(state) = self.links.remove(&link) else { continue };
             let now = self.now_ms;
             if let Some(machine) = &mut self.ingests[state.ingest].machine {
-                machine.link_closed(link);
+                machine.link_closed(now, link);
             }
             let node = &mut self.edges[state.edge];
             if let Some(backlog) = &mut node.backlog {

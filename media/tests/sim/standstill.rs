@@ -73,7 +73,7 @@ impl World {
         backlog.push(Event::Hangup { edge, boot, link });
         self.links.remove(&link);
         if let Some(machine) = &mut self.ingests[ingest].machine {
-            machine.link_closed(link);
+            machine.link_closed(self.now_ms, link);
         }
         self.schedule(500, Event::Dial { ingest, edge });
     }

@@ -107,7 +107,11 @@ impl Link<'_> {
         loop {
             tokio::select! {
                 event = self.pump.event() => match event? {
-                    Event::Closed(closed) => bail!("{closed}"),
+                    Event::Closed(closed) => {
+                        // A refusal is among its last words: the ingest shows it.
+                        let _ = self.pump.flush().await;
+                        bail!("{closed}");
+                    }
                     Event::Ended => return Ok(()),
                     event => self.act(event, replies).await?,
                 },
@@ -137,10 +141,11 @@ impl Link<'_> {
                 }
             }
             Event::Publish { stream, .. } => {
-                let Some((inbox, replies)) = self.relay.registry.inbox(&stream).zip(replies.take()) else {
+                let Some(inbox) = self.relay.registry.inbox(&stream) else {
                     self.pump.machine.reject("NetStream.Publish.BadName", "too many streams")?;
                     return Ok(());
                 };
+                let replies = replies.take().context("a second stream on one connection")?;
                 self.pump.machine.accept_publish(self.relay.clock.now_ms())?;
                 self.slot = None;
                 tracing::debug!(stream, link = self.id.0, "relay link opened");

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+mod relay;
 mod rtmp;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -174,7 +175,7 @@ impl Studio {
 
     async fn unlink(&mut self) {
         for link in self.links.drain(..) {
-            self.machine.link_closed(link.id);
+            self.machine.link_closed(self.now_ms, link.id);
             link.inbox.send(Input::Closed(link.id)).await.unwrap();
         }
     }

@@ -202,6 +202,10 @@ impl Stream {
                     // A link that is gone by now has dropped its receiver.
                     let _ = state.opening.remove(&link).map(|sender| sender.send(Opened { preamble, from }));
                 }
+                Output::Yield { reason } => {
+                    let State { desk, live, .. } = &mut *state;
+                    desk.close_all(live, now_ms, &Dismissal::Replaced(reason));
+                }
                 Output::ClosePublisher { reason } => {
                     let State { desk, live, .. } = &mut *state;
                     desk.close_on_air(live, now_ms, Dismissal::Replaced(reason));
@@ -284,9 +288,9 @@ impl Source for Stream {
     }
 
     fn link_closed(&self, link: LinkId) {
-        self.with(|state, _| {
+        self.with(|state, now_ms| {
             state.opening.remove(&link);
-            state.live.link_closed(link);
+            state.live.link_closed(now_ms, link);
         });
     }
 
@@ -324,4 +328,37 @@ fn cutting(config: &IngestConfig) -> Cutting {
 fn ring_bytes_max(config: &IngestConfig) -> usize {
     let list_ms = (config.hls.segment_ms * u64::from(config.hls.window)).max(4 * FIRST_SEGMENT_MS_MAX);
     usize::try_from(config.max_bitrate / 8 * (list_ms + 2 * FIRST_SEGMENT_MS_MAX) / 1_000).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its stream must fail")]
+
+    use super::*;
+    use lectern_media::live::standby::Role;
+    use lectern_media::relay::{Greeting, LiveLink};
+
+    const INGEST: IngestId = 7;
+    const OTHER: IngestId = 8;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ingest_that_yields_to_another_sends_both_encoders_there() {
+        let config = r#"{"event": "default/gala", "streams": [{"name": "hall-a"}], "seedFile": "seed",
+            "discovery": {"type": "static", "peers": []}}"#;
+        let clock = Clock::start();
+        let stream = Stream::new("hall-a", INGEST, &serde_json::from_str(config).unwrap(), clock);
+        stream.expect_greetings(1);
+        let address = "192.0.2.1:40000".parse().unwrap();
+        let newcomer = |role| Newcomer { role, address, flash_ver: "test" };
+        let mut main = stream.publish(newcomer(Role::Main)).unwrap();
+        let mut backup = stream.publish(newcomer(Role::Backup)).unwrap();
+        let live_link = Some(LiveLink { ingest: OTHER, epoch: clock.now_ms() + 60_000 });
+        let greeting = Greeting { live_link, ..Greeting::default() };
+        assert!(stream.edge_message(LinkId(1), RelayMessage::Greeting(greeting)).is_some());
+        for ticket in [&mut main, &mut backup] {
+            let Ok(Dismissal::Replaced(words)) = ticket.dismissed.try_recv() else { panic!("it is still there") };
+            assert!(words.contains("another ingest"), "{words}");
+        }
+        assert!(stream.status().publisher.is_none());
+    }
 }

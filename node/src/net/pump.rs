@@ -51,6 +51,19 @@ pub struct Pump<M> {
     moved: Instant,
 }
 
+/// A connection that is handed on.
+#[derive(Debug)]
+pub struct Parts<M: Machine> {
+    /// Where it goes on.
+    pub wire: Wire,
+    /// It waits.
+    pub machine: M,
+    /// What is to be written next.
+    pub unsent: Bytes,
+    /// What happened meanwhile: the peer may have said more in one breath.
+    pub events: Vec<M::Event>,
+}
+
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -98,7 +111,7 @@ impl<M: Machine> Pump<M> {
         }
     }
 
-    /// Writes the machine's last words.
+    /// Writes the machine's last words, after the event of its end.
     ///
     /// # Errors
     /// When the connection breaks or the peer takes nothing for too long.
@@ -109,13 +122,18 @@ impl<M: Machine> Pump<M> {
         self.write().await
     }
 
-    /// Takes the connection apart: the wire, the machine, and what was to be written next.
+    /// Takes the connection apart.
     #[must_use]
-    pub fn into_parts(mut self) -> (Wire, M, Bytes) {
-        while let Output::Send(bytes) = self.machine.poll() {
-            self.put(&bytes);
+    pub fn into_parts(mut self) -> Parts<M> {
+        let mut events = Vec::new();
+        loop {
+            match self.machine.poll() {
+                Output::Send(bytes) => self.put(&bytes),
+                Output::Event(event) => events.push(event),
+                Output::Wait(_) => break,
+            }
         }
-        (self.wire, self.machine, self.unsent.freeze())
+        Parts { wire: self.wire, machine: self.machine, unsent: self.unsent.freeze(), events }
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -223,6 +241,30 @@ mod tests {
         assert_eq!(&answer, b"hello");
         drop(peer);
         assert_eq!(pump.event().await.unwrap().unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn last_words_reach_the_peer_after_the_end_was_reported() {
+        let mut machine = Echo::default();
+        machine.outputs.push_back(Output::Send(Bytes::from_static(b"no")));
+        machine.outputs.push_back(Output::Event(None));
+        let (mut pump, mut peer) = pair(machine, Clock::start()).await;
+        assert_eq!(pump.event().await.unwrap(), None);
+        pump.flush().await.unwrap();
+        drop(pump);
+        let mut words = Vec::new();
+        peer.read_to_end(&mut words).await.unwrap();
+        assert_eq!(words, b"no");
+    }
+
+    #[tokio::test]
+    async fn what_was_said_while_a_connection_is_handed_on_is_handed_on() {
+        let mut machine = Echo::default();
+        machine.outputs.push_back(Output::Event(None));
+        machine.outputs.push_back(Output::Send(Bytes::from_static(b"more")));
+        let (pump, _peer) = pair(machine, Clock::start()).await;
+        let Parts { unsent, events, .. } = pump.into_parts();
+        assert_eq!((unsent.as_ref(), events), (&b"more"[..], vec![None]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -303,6 +303,12 @@ impl Edge {
     /// Viewers of RTMP and HTTP-FLV go over to the source's epoch, unless they have seen it.
     fn show_epoch(&mut self, link: LinkId) {
         let Some(known) = self.links.get(&link).and_then(|l| l.epoch.as_ref()) else { return };
+        if known.epoch == self.live.epoch
+            && let Some(metadata) = known.tracks.metadata.clone()
+        {
+            // They may have changed while no link was there to say so; the same ones again change nothing for viewers.
+            self.outputs.push_back(Output::Live(LiveItem::Metadata(metadata)));
+        }
         if known.epoch <= self.live.epoch {
             return;
         }

@@ -34,8 +34,9 @@ impl Ingest {
     }
 
     /// The connection is gone.
-    pub fn link_closed(&mut self, link: LinkId) {
-        self.links.remove(&link);
+    pub fn link_closed(&mut self, now_ms: u64, link: LinkId) {
+        let closed = self.links.remove(&link);
+        self.link_lost_lists(now_ms, closed.as_ref());
         self.settle_gaps();
     }
 
@@ -120,7 +121,7 @@ impl Ingest {
             Source::Opening(_) | Source::Live(_) => {
                 self.unpublish(now_ms);
                 let reason = format!("another ingest is live with the later epoch {}", other.epoch);
-                self.outputs.push_back(Output::ClosePublisher { reason });
+                self.outputs.push_back(Output::Yield { reason });
             }
         }
     }

@@ -47,6 +47,14 @@ impl Ingest {
         }
     }
 
+    /// A link ended. If its edge writes an older text, it may come back, and is Ready meanwhile.
+    pub(super) fn link_lost_lists(&mut self, now_ms: u64, link: Option<&Link>) {
+        let greeting = link.and_then(|link| link.greeting.as_ref());
+        if greeting.is_some_and(|greeting| greeting.list_profile < ListProfile::NEWEST) {
+            self.lists.older_ms = now_ms;
+        }
+    }
+
     /// What all greeted edges write. While there is none, what the ledger says: its edges may be on their way.
     pub(super) fn all_write(&self) -> ListProfile {
         let greetings = self.links.values().filter_map(|Link { greeting, .. }| greeting.as_ref());

@@ -7,7 +7,7 @@ use crate::edge::door::{self, Admitted, Credentials, Refusal};
 use crate::edge::stream::hub::{Hub, Stream};
 use crate::edge::stream::wire::Form;
 use crate::net::lobby::{PendingConnections, Progress, Slot};
-use crate::net::pump::{Limits, Pump};
+use crate::net::pump::{Limits, Parts, Pump};
 use crate::net::socket;
 use crate::net::wire::Wire;
 use anyhow::{Context, bail};
@@ -58,8 +58,12 @@ impl Play {
         let mut newcomer = Newcomer { play: self, pump, slot, peer, agent: String::new() };
         match newcomer.converse().await? {
             Some(stream) => {
-                let (wire, session, opening) = newcomer.pump.into_parts();
-                let session = Some(Box::new(session));
+                let Parts { wire, machine, unsent: opening, events } = newcomer.pump.into_parts();
+                // One that asked and left in one breath is no viewer.
+                if events.iter().any(|event| matches!(event, Event::Ended | Event::Closed(_))) {
+                    return Ok(());
+                }
+                let session = Some(Box::new(machine));
                 self.shards.join(NewViewer { wire, stream, form: Form::Rtmp, opening, session }).await;
                 Ok(())
             }
