@@ -189,3 +189,9 @@ pub struct EdgeStream {
     /// HTTP-FLV viewers.
     pub flv: u64,
 }
+
+/// The name that a warning or a reason begins with; what follows it are measured values.
+#[must_use]
+pub fn kind(text: &str) -> &str {
+    text.split_once(' ').map_or(text, |(kind, _)| kind)
+}

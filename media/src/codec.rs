@@ -119,7 +119,7 @@ pub fn changed_by(header: &Bytes, access_unit: &[u8]) -> Option<Bytes> {
 #[must_use]
 pub fn with_lengths(header: &Bytes, access_unit: &[u8]) -> Option<Vec<u8>> {
     // A usual length of four bytes begins with two zeros, too: the configuration is not read for those.
-    if !access_unit.starts_with(&[0, 0, 1]) && !access_unit.starts_with(&[0, 0, 0, 1]) {
+    if !avc::nal::begins_with_start_code(access_unit) {
         return None;
     }
     let Config::Avc(config) = Config::read(Track::Video, header).ok()? else { return None };

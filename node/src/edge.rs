@@ -11,6 +11,7 @@ use crate::net::clock::Clock;
 use crate::net::lobby::{Limits, PendingConnections};
 use crate::net::socket;
 use anyhow::Context;
+use lectern_api::limits::MERGE_WINDOW_MS_MAX;
 use lectern_api::node_config::EdgeConfig;
 use lectern_process::signals::Stop;
 use std::path::Path;
@@ -43,9 +44,6 @@ use stream::source::{Chain, Held};
 use token::Token;
 
 pub use siblings::SiblingLedger;
-
-/// Longest merge window: longer ones would eat the lead that players keep.
-const MERGE_WINDOW_MS_MAX: u64 = 350;
 
 /// Runs an edge until it is told to stop, then drains.
 ///

@@ -1,4 +1,4 @@
-//! How the commands that talk to an API server start.
+//! How the commands that run asynchronous code start.
 
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
@@ -12,7 +12,7 @@ pub enum Threads {
     Many,
 }
 
-/// A runtime for a client of Kubernetes.
+/// A runtime, in which a client of Kubernetes may connect.
 ///
 /// # Errors
 /// When the operating system refuses its descriptors or threads.

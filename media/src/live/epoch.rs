@@ -52,6 +52,13 @@ struct Segment {
     waits: bool,
 }
 
+impl Segment {
+    /// One that begins at `t_ms`, after others of its epoch.
+    fn empty(msn: Msn, t_ms: u64, carry: Carry) -> Self {
+        Self { msn, t_ms, carry, messages: 0, pictures: 0, opens_epoch: false, waits: false }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct OpenEpoch {
@@ -94,15 +101,7 @@ impl OpenEpoch {
         muxer.start_digest();
         let msn = ledger.remembered.map_or(id.saturating_sub(NUMBERS_BEGIN_MS) / MSN_MS, |r| r.msn + 1);
         let presentation = continued(ledger).map_or(id, |p| p.first_epoch);
-        let segment = Segment {
-            msn,
-            t_ms: 0,
-            carry: Carry::default(),
-            messages: 0,
-            pictures: 0,
-            opens_epoch: true,
-            waits: false,
-        };
+        let segment = Segment { opens_epoch: true, ..Segment::empty(msn, 0, Carry::default()) };
         let timeline = Timeline::new(base);
         let arrivals_ms = [begun_ms; 3];
         Ok(Self {
@@ -271,15 +270,7 @@ impl OpenEpoch {
     /// Closes the segment at `t_ms`, where the next one starts, and enters it into the ledger.
     pub(super) fn cut(&mut self, t_ms: u64, ledger: &mut Ledger) -> Closed {
         let (closed, carry) = self.close(t_ms, ledger);
-        self.segment = Segment {
-            msn: self.segment.msn + 1,
-            t_ms,
-            carry,
-            messages: 0,
-            pictures: 0,
-            opens_epoch: false,
-            waits: false,
-        };
+        self.segment = Segment::empty(self.segment.msn + 1, t_ms, carry);
         self.muxer.start_digest();
         closed
     }

@@ -55,7 +55,7 @@ pub enum Verdict {
 /// Why an encoder that is not on air could not go on air now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotReady {
-    /// A configuration could not be read; in words.
+    /// The encoder sent a configuration that the ingest cannot read; why not.
     Unreadable(String),
     /// No configuration of its leading track came.
     NoConfiguration,

@@ -1,6 +1,6 @@
 //! The version of a status: it grows when anything but measured numbers changes.
 
-use lectern_api::node_status::{EdgeStream, IngestStream, NodeStatus, RelayStatus};
+use lectern_api::node_status::{EdgeStream, IngestStream, NodeStatus, RelayStatus, kind};
 
 /// Gives out versions. Starts at the start time, so that a poller who knew the process before is answered at once.
 pub(super) struct Versions {
@@ -47,11 +47,11 @@ fn settle_relay(relay: &mut RelayStatus) {
 fn settle_ingest_stream(stream: &mut IngestStream) {
     (stream.frame_rate, stream.bit_rate, stream.gop_ms, stream.last_msn) = (None, None, None, None);
     // A warning is its first word; the rest are numbers for people.
-    let first_word = |text: &mut String| text.truncate(text.find(' ').unwrap_or(text.len()));
-    stream.warnings.iter_mut().for_each(first_word);
+    let only_kind = |text: &mut String| text.truncate(kind(text).len());
+    stream.warnings.iter_mut().for_each(only_kind);
     if let Some(standby) = &mut stream.standby {
         standby.bit_rate = None;
-        standby.reason.iter_mut().for_each(first_word);
+        standby.reason.iter_mut().for_each(only_kind);
     }
 }
 

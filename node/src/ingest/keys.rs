@@ -143,14 +143,14 @@ mod tests {
             file("hall-a.backup", "second-key\r\n"),
             file("hall-b", "short"),
             file("hall-a.guest", "third-key"),
-            file("hall-c", "key-of-nobody"),
+            file("hall-c", "key-of-no-stream"),
         ];
         let keys = PublishKeys::from_files(files, ["hall-a", "hall-b"]);
         assert_eq!(keys.role("hall-a", b"first-key"), Some(Role::Main));
         assert_eq!(keys.role("hall-a", b"second-key"), Some(Role::Backup));
         assert_eq!(keys.role("hall-a", b"third-key"), Some(Role::Main), "only the name backup has a meaning");
         let wrong =
-            [("hall-a", "first-key\n"), ("hall-b", "first-key"), ("hall-b", "short"), ("hall-c", "key-of-nobody")];
+            [("hall-a", "first-key\n"), ("hall-b", "first-key"), ("hall-b", "short"), ("hall-c", "key-of-no-stream")];
         assert!(wrong.iter().all(|(stream, key)| keys.role(stream, key.as_bytes()).is_none()));
         assert_eq!(keys.counts(), [("hall-a".to_owned(), 3), ("hall-b".to_owned(), 0)].into());
         assert_eq!(keys.problems(), ["hall-b: shorter than 8 bytes"]);

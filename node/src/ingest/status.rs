@@ -11,7 +11,7 @@ use lectern_api::metrics::ingest::{
     BIT_RATE, BUILD, FORCED, FRAME_RATE, GOP, LAG, LINKS, LIVE, ON_BACKUP, RECEIVED, REFUSED, RING, STANDBY, SWITCHES,
     WAITING, WARNING,
 };
-use lectern_api::node_status::{IngestStatus, NodeStatus};
+use lectern_api::node_status::{IngestStatus, NodeStatus, kind};
 use std::sync::{Arc, PoisonError};
 
 /// See the module.
@@ -89,7 +89,7 @@ impl StatusSource for Status {
                 out.add(&STANDBY, &[name, &standby.role], standby.ready);
             }
             for warning in &stream.warnings {
-                out.add(&WARNING, &[name, warning.split(' ').next().unwrap_or_default()], 1);
+                out.add(&WARNING, &[name, kind(warning)], 1);
             }
         }
         for (name, stream) in self.ingest.streams().iter() {

@@ -214,11 +214,6 @@ impl Slot {
         self.pending.lock().room.advance(self.id, progress);
     }
 
-    /// Completes when the connection has to give its place to another one.
-    pub async fn displaced(&self) {
-        self.evicted.cancelled().await;
-    }
-
     /// Cancelled when the connection has to close for another one.
     #[must_use]
     pub fn evicted(&self) -> CancellationToken {

@@ -15,6 +15,7 @@ mod screen;
 use crate::args::{LocalOptions, Output};
 use crate::plan::{self, Observed, Plan};
 use crate::scaling::Rules;
+use crate::start::{self, Threads};
 use crate::validate::Event;
 use address::reachable;
 use anyhow::{Context, Result};
@@ -49,8 +50,7 @@ pub fn main(options: &LocalOptions) -> Result<()> {
     let (raw, event) = crate::input::event(&options.file)?;
     // A viewer at the entry takes two.
     descriptors::raise_limit();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    let runtime = start::runtime(Threads::Many)?;
     // Children are tied to the thread that starts them (lectern_process::child): this future runs on the main thread.
     match runtime.block_on(run(options, raw, event))? {
         Some(impatient) => impatient.exit(),

@@ -24,8 +24,7 @@ pub fn unit_type(unit: &[u8]) -> u8 {
 /// the start code after it.
 #[must_use]
 pub fn with_lengths(access_unit: &[u8], length_size: u8) -> Option<Vec<u8>> {
-    let starts = access_unit.starts_with(&[0, 0, 1]) || access_unit.starts_with(&[0, 0, 0, 1]);
-    if !starts || units(access_unit, length_size).all(|unit| unit.is_ok()) {
+    if !begins_with_start_code(access_unit) || units(access_unit, length_size).all(|unit| unit.is_ok()) {
         return None;
     }
     let mut out = Vec::with_capacity(access_unit.len() + access_unit.len() / 8);
@@ -45,6 +44,12 @@ pub fn with_lengths(access_unit: &[u8], length_size: u8) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+/// Whether a start code of three or four bytes stands first.
+#[must_use]
+pub fn begins_with_start_code(access_unit: &[u8]) -> bool {
+    access_unit.starts_with(&[0, 0, 1]) || access_unit.starts_with(&[0, 0, 0, 1])
 }
 
 /// Where the next start code of three bytes begins.

@@ -1,5 +1,6 @@
 //! The URLs that viewers use.
 
+use lectern_media::ledger::SegmentName;
 use lectern_media::rendition::{self, Rendition, SegmentKey};
 use std::borrow::Cow;
 
@@ -53,7 +54,7 @@ pub fn parse(path: &str) -> Option<Route<'_>> {
         Some((stream, "index.m3u8")) => Route::Index(stream),
         Some((stream, path)) => match rendition::split(path)? {
             (rendition, "media.m3u8") => Route::Media(stream, rendition),
-            _ => Route::Segment(stream, SegmentKey::parse(path)?),
+            (rendition, file) => Route::Segment(stream, SegmentKey { rendition, name: SegmentName::parse(file)? }),
         },
     };
     (!route.stream().is_empty()).then_some(route)

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 /// Waits for it and answers.
 pub async fn wait(state: &HttpState, connection: &Connection, head: &RequestHead, wanted: Wanted) -> Response<Body> {
     let place = state.held.enter(connection.peer.ip());
+    let evicted = place.evicted();
     let hold = wanted.stream().snapshot.load().hold();
     let waiting = async {
         match &wanted {
@@ -31,7 +32,7 @@ pub async fn wait(state: &HttpState, connection: &Connection, head: &RequestHead
     };
     tokio::select! {
         answer = timeout(hold, waiting) => answer.unwrap_or_else(|_| reply::problem(Problem::TooLate)),
-        () = place.displaced() => reply::problem(Problem::TooManyWait),
+        () = evicted.cancelled() => reply::problem(Problem::TooManyWait),
     }
 }
 

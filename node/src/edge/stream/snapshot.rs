@@ -169,7 +169,7 @@ impl Snapshot {
         if let Some(segment) = self.segments.get(key) {
             return Lookup::Held(segment);
         }
-        // The view knows the source's segments only.
+        // What a stream does not offer is no matter of waiting.
         if !self.offers(key.rendition) {
             return Lookup::Nowhere;
         }

@@ -169,11 +169,8 @@ impl Viewer {
         let Some(session) = self.session.as_mut().filter(|_| now_ms >= self.sent_ms + PING_EVERY_MS) else { return };
         self.sent_ms = now_ms;
         session.ping(now_ms);
-        let mut asked = Vec::new();
-        while let Output::Send(bytes) = session.poll() {
-            asked.push(bytes);
-        }
-        self.append(&asked);
+        let question = unsent(session);
+        self.append(&question);
     }
 
     /// The last words for a player of RTMP: after them nothing comes any more. It takes them to be the end of what it
@@ -183,11 +180,7 @@ impl Viewer {
         if session.close(code, words).is_err() {
             return;
         }
-        let mut last = Vec::new();
-        while let Output::Send(bytes) = session.poll() {
-            last.push(bytes);
-        }
-        self.append(&last);
+        self.append(&unsent(&mut session));
     }
 
     /// Writes what it can at once of what has to go first; the socket is then closed in good order.
@@ -338,4 +331,13 @@ impl<'a> Frames<'a> {
     fn items(&self) -> impl Iterator<Item = &'a Arc<Item>> + '_ {
         self.items[..self.count].iter().flatten().copied()
     }
+}
+
+/// What a session wants sent now.
+fn unsent(session: &mut Session) -> Vec<Bytes> {
+    let mut all = Vec::new();
+    while let Output::Send(bytes) = session.poll() {
+        all.push(bytes);
+    }
+    all
 }

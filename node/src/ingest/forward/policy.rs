@@ -1,6 +1,6 @@
 //! Where streams may be forwarded to. Asked of the resolved address, where no later answer of DNS can differ. Pure.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use lectern_api::node_config::ForwardPolicy;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -60,7 +60,7 @@ fn never(address: IpAddr) -> bool {
             v4.is_link_local()
                 || v4.octets()[0] == 0
                 || v4 == AZURE_HOST
-                || NOT_SERVERS.iter().any(|(network, bits)| same_network(v4, *network, *bits))
+                || NOT_SERVERS.iter().any(|network| network.contains(&v4))
         }
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
@@ -70,14 +70,13 @@ fn never(address: IpAddr) -> bool {
 /// The address of every Azure host as its own machines see it: metadata, keys.
 const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
-/// IPv4 networks without servers, and the bits of their masks: protocol assignments, benchmarks of network devices, and the
-/// reserved rest with broadcast (RFC 6890, 2.2.2).
-const NOT_SERVERS: [(Ipv4Addr, u32); 3] =
-    [(Ipv4Addr::new(192, 0, 0, 0), 24), (Ipv4Addr::new(198, 18, 0, 0), 15), (Ipv4Addr::new(240, 0, 0, 0), 4)];
-
-fn same_network(address: Ipv4Addr, network: Ipv4Addr, bits: u32) -> bool {
-    (address.to_bits() ^ network.to_bits()).leading_zeros() >= bits
-}
+/// IPv4 networks without servers: protocol assignments, benchmarks of network devices, and the reserved rest with broadcast
+/// (RFC 6890, 2.2.2).
+const NOT_SERVERS: [Ipv4Net; 3] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 0, 0), 24),
+    Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15),
+    Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4),
+];
 
 /// The IPv4 addresses that an IPv6 address may stand for: a gateway on the way unpacks them, so that they are what is
 /// reached. NAT64 (RFC 6052, 2.1 and 2.2; RFC 8215), 6to4 (RFC 3056, 2), Teredo (RFC 4380, 4), and the deprecated compatible

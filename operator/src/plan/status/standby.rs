@@ -1,9 +1,8 @@
 //! The second encoder of a stream in `status.streams`, and what of it people want to know when it changes.
 
 use super::numbers::measured;
-use super::streams::kind;
 use lectern_api::live_event::{StandbyStatus, StreamStatus};
-use lectern_api::node_status::Standby;
+use lectern_api::node_status::{Standby, kind};
 
 /// What the ingest says of it. A reason names a number that moves; while the reason is of the same kind its first text stays.
 pub(super) fn of(now: &Standby, old: Option<&StandbyStatus>) -> StandbyStatus {

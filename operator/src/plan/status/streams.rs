@@ -6,7 +6,7 @@ use crate::plan::Observed;
 use crate::validate::{Event, Stream};
 use jiff::Timestamp;
 use lectern_api::live_event::{LiveEventStatus, StreamStatus};
-use lectern_api::node_status::IngestStream;
+use lectern_api::node_status::{IngestStream, kind};
 
 pub(super) fn of(event: &Event, seen: &Observed, previous: Option<&LiveEventStatus>) -> Vec<StreamStatus> {
     let one = |stream: &Stream| {
@@ -85,11 +85,6 @@ fn warnings(now: &[String], old: Option<&StreamStatus>) -> Vec<String> {
     let before = old.map_or(&[][..], |old| old.warnings.as_slice());
     let one = |text: &String| before.iter().find(|before| kind(before) == kind(text)).unwrap_or(text).clone();
     now.iter().map(one).collect()
-}
-
-/// The name that a warning or a reason begins with.
-pub(super) fn kind(text: &str) -> &str {
-    text.split_once(' ').map_or(text, |(kind, _)| kind)
 }
 
 fn time(ms: u64) -> Option<String> {
