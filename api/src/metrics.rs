@@ -23,6 +23,17 @@ pub struct Metric {
     pub help: &'static str,
 }
 
+impl Metric {
+    /// The unit of its values, which the name ends in; empty where a value is a number of things or a state.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        let name = self.name.strip_suffix("_total").unwrap_or(self.name);
+        let units =
+            [("_bits_per_second", "bit/s"), ("_frames_per_second", "1/s"), ("_seconds", "s"), ("_bytes", "byte")];
+        units.iter().find(|(suffix, _)| name.ends_with(suffix)).map_or("", |(_, unit)| unit)
+    }
+}
+
 /// The kinds that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -86,12 +97,15 @@ that leads reports `lectern_event_…`. Alerts and dashboard of the chart use th
     fn the_reference_is_current() {
         let mut text = HEAD.to_owned();
         for (program, table) in PROGRAMS {
-            let _ = write!(text, "\n## {program}\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n");
+            let _ =
+                write!(text, "\n## {program}\n\n| name | kind | unit | labels | meaning |\n|---|---|---|---|---|\n");
             let mut table = table.to_vec();
             table.sort_by_key(|metric| metric.name);
-            for Metric { name, kind, labels, help } in table {
+            for metric in table {
+                let Metric { name, kind, labels, help } = metric;
                 let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
-                let _ = writeln!(text, "| `{name}` | {} | {} | {help} |", kind.name(), labels.join(", "));
+                let (kind, unit, labels) = (kind.name(), metric.unit(), labels.join(", "));
+                let _ = writeln!(text, "| `{name}` | {kind} | {unit} | {labels} | {help} |");
             }
         }
         lectern_golden::check(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md"), &text);

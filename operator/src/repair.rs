@@ -350,7 +350,7 @@ mod tests {
             ("it never worked", crash("a", 9), false),
             ("it runs", Crash { backs_off: false, ..crash("a", 60) }, false),
             ("it is ending", Crash { ending: true, ..crash("a", 60) }, false),
-            ("nobody knows", Crash { ran: None, ..crash("a", 60) }, false),
+            ("the time is unknown", Crash { ran: None, ..crash("a", 60) }, false),
         ];
         for (case, pod, deleted) in table {
             assert_eq!(!Memory::default().crashed(&[pod], at(0)).is_empty(), deleted, "{case}");

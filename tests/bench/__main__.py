@@ -49,7 +49,7 @@ def recording(cache, name):
 
 
 def machine():
-    """The machine in words."""
+    """A line about the machine."""
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = int(re.search(r"MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) / 2**20
     virtual = "hypervisor" in pathlib.Path("/proc/cpuinfo").read_text()

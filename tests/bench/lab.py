@@ -29,16 +29,16 @@ NGINX_RTMP_MODULE = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
 
 
 class Problem(Exception):
-    """Something that ends the measurement, in words."""
+    """A reason to end the measurement."""
 
 
-# Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range): between the look and whoever listens no
+# Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range): between the look and the listener no
 # viewer or relay can take it.
 PORTS = range(20_000, 32_000)
 
 
 def free_port():
-    """A port that nobody listens on now."""
+    """A port without a listener."""
     for port in random.sample(PORTS, len(PORTS)):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
@@ -63,7 +63,7 @@ def get(url):
 
 
 def accepts(port):
-    """Whether somebody listens."""
+    """Whether a process listens."""
     with socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
 

@@ -195,7 +195,7 @@ def push_turn(settings, system, rate, publishers, sinks, settle_s):
     with settings.lab() as lab:
         ports, counters = lab.sinks(sinks, relay=system == "Lectern")
         if system == "Lectern":
-            # Nobody asks a sink's admin port before there is something to fetch.
+            # No test asks a sink's admin port before there is something to fetch.
             server, url = lab.ingest(SERVER_CORE, publishers, [(port, port) for port in ports])
         else:
             server, url = lab.nginx_rtmp(EQUAL_CHUNK_SIZE if "chunk" in system else None, ports)

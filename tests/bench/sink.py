@@ -84,7 +84,7 @@ class Link:
             self.open = True
 
     def heartbeat(self):
-        """Tells a relay that somebody is here."""
+        """Greets a relay."""
         if self.open and self.relay:
             self.peer.send(relay_message({"type": "heartbeat", "nowMs": int(time.time() * 1000)}))
 

@@ -85,7 +85,7 @@ async fn an_edge_that_is_told_to_go_serves_on_and_lets_its_viewers_go_in_time() 
     let took = told.elapsed();
     assert!(status.success() && took.as_secs_f64() < 8.5, "{status} after {took:?}");
 
-    wait_for("everybody watches elsewhere", 20, || async {
+    wait_for("all viewers watch elsewhere", 20, || async {
         let edge = fleet.edge_status(1).await.ok()?.edge?;
         (edge.connections >= 40).then_some(())
     })

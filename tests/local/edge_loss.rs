@@ -1,4 +1,4 @@
-//! An edge is killed every ten seconds, and nobody who watches through the entry notices.
+//! An edge is killed every ten seconds, and no viewer of the entry notices.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
 use e2e::browser::Browser;

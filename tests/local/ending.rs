@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const STREAM: &str = "hall-a";
-/// What nobody waits for in a test: whoever ends within [`SOON_S`] did not drain.
+/// No test waits this long: a process that ends within [`SOON_S`] did not drain.
 const DRAIN: &str = "  edges: {min: 2, max: 2, drain: 15m}\n";
 const DRAIN_MS: u64 = 15 * 60 * 1_000;
 /// Far less than the drain, and enough for a busy machine.

@@ -1,4 +1,4 @@
-//! Ten thousand connections that mean no good while two hundred viewers watch: nobody notices, and memory is bounded.
+//! Ten thousand connections that mean no good while two hundred viewers watch: no viewer notices, and memory is bounded.
 //! The attackers come from many loopback addresses, as they would from many networks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
@@ -204,7 +204,7 @@ async fn ten_thousand_hostile_connections_disturb_nobody() {
     };
     let (let_in, ingest_most, edge_most) =
         tokio::join!(attack, watch_memory(&ingest, &done), watch_memory(&edge, &done));
-    assert_eq!(let_in, 0, "nobody without a key or token gets in");
+    assert_eq!(let_in, 0, "no connection without a key or token gets in");
     assert!(ingest_most < before.0 + MEMORY_MORE_KIB, "the ingest went from {} to {ingest_most} KiB", before.0);
     assert!(edge_most < before.1 + MEMORY_MORE_KIB, "the edge went from {} to {edge_most} KiB", before.1);
     wait_for("the edge has let go of them", 30, || async {

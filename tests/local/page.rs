@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 const A: &str = "hall-a";
 const B: &str = "hall-b";
-/// Two edges, sessions that end soon after their encoder, and room for everybody.
+/// Two edges, sessions that end soon after their encoder, and room for all viewers.
 const SPEC: &str = "  title: \"Gala <img src=x onerror=alert(1)>\"\n  edges: {min: 2, max: 2, drain: 5s}\n  hls: {segment: 1s, endAfter: 10s}\n";
 /// From the first listed segment to a picture that moves (the promise), and what a busy machine may add.
 const STARTS_S: u64 = 10 + 15;

@@ -38,7 +38,7 @@ async fn edges_follow_the_audience_on_one_machine() {
     let crowd = [&[page.as_str(), "--hls", "52", "--ramp", "15s"], expect.as_slice()].concat();
     let crowd = Crowd::start("crowd", folder, &crowd).unwrap();
     wait_edges(&local, 5).await;
-    wait_for("everybody watches", REACHED_S, || async { crowd.progress().contains("Hls 52 watching").then_some(()) })
+    wait_for("all viewers watch", REACHED_S, || async { crowd.progress().contains("Hls 52 watching").then_some(()) })
         .await
         .unwrap();
     wait_for("some watch at the new edges", REACHED_S, || async {
@@ -57,6 +57,6 @@ async fn edges_follow_the_audience_on_one_machine() {
 
     wait_edges(&local, 2).await;
     let report = stays.finish().await.unwrap();
-    assert!(report.holds(), "an edge that goes hurts nobody: {}", report.text());
+    assert!(report.holds(), "an edge that goes hurts no viewer: {}", report.text());
     assert_eq!(report.number("hls", "stalls"), 0, "{}", report.text());
 }

@@ -41,7 +41,7 @@ async fn memory_and_descriptors_are_flat_with_five_hundred_viewers() {
     let look =
         || [&ingest, &edges[0], &edges[1]].map(|n| (resident_kib(n.pid()).unwrap(), descriptors(n.pid()).unwrap()));
     let began = Instant::now();
-    // By then everybody is there and every window is full.
+    // By then all viewers are there and every window is full.
     let settled = Duration::from_secs((seconds() / 3).max(40));
     until(began, settled).await;
     let before = look();

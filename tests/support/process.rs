@@ -168,7 +168,7 @@ pub fn signal_to(pid: u32, signal: Signal) -> Result<()> {
     kill(target, signal).with_context(|| format!("failed to send {signal} to {pid}"))
 }
 
-/// Whether the process of that id runs. One that has ended and that nobody has waited for yet does not.
+/// Whether the process of that id runs. One that has ended does not, even while its parent has not waited for it.
 #[must_use]
 pub fn is_there(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -211,7 +211,7 @@ pub async fn output(command: &mut Command, seconds: u64) -> Result<(ExitStatus, 
 /// Ports for tests: below those that the system gives to outgoing connections (from 32,768), which would take them.
 const PORTS: std::ops::Range<u16> = 12_000..30_000;
 
-/// A TCP port of the loopback that nobody listens on, and that this process gave out to nobody before.
+/// A TCP port of the loopback without a listener, which this process has not given out before.
 ///
 /// # Errors
 /// When there is none.

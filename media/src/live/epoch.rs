@@ -59,7 +59,7 @@ impl Segment {
     }
 }
 
-/// See the module.
+/// The epoch that is being written.
 #[derive(Debug)]
 pub(super) struct OpenEpoch {
     id: EpochId,

@@ -98,7 +98,7 @@ struct Link {
     missing: BTreeSet<Msn>,
 }
 
-/// See the module.
+/// The machine of one stream at the ingest.
 #[derive(Debug)]
 pub struct Ingest {
     settings: Settings,

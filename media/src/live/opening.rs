@@ -31,7 +31,7 @@ pub(super) struct Start {
     pub(super) media: VecDeque<Kept>,
 }
 
-/// See the module.
+/// An epoch that cannot open yet: its tracks, and the media that wait for it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Opening {
     tracks: TrackSet,

@@ -169,7 +169,7 @@ impl Encoder {
     }
 }
 
-/// See the module.
+/// State of both encoders of a stream, and which of them is on air.
 #[derive(Debug, Default)]
 pub struct Roles {
     on_air: Option<Role>,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Where a playlist stands: two edges at one position say the same bytes.
 type Position = (u64, u64, u64, Life, Vec<u64>, ListProfile);
 
-/// See the module.
+/// What earlier states showed, for comparison with later ones.
 #[derive(Default)]
 pub struct Checks {
     segments: BTreeMap<SegmentName, Hash>,

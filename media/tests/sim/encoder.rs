@@ -21,7 +21,7 @@ const AAC_CONFIG: &[u8] = &[0xaf, 0, 0x12, 0x10];
 const FRAME_MS: u64 = 100;
 const AUDIO_MS: u64 = 46;
 
-/// See the module.
+/// A simulated encoder of one stream.
 pub struct Encoder {
     random: Random,
     /// The ingest it publishes to.

@@ -30,7 +30,7 @@ struct List {
     length_ms: u64,
 }
 
-/// See the module.
+/// Open requests of simulated viewers, and the lists that edges have shown.
 pub struct Viewers {
     random: Random,
     requests: Vec<Request>,

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// An ingest says little to a publisher; one that takes nothing for this long is no measure of an edge.
-const LIMITS: Limits = Limits { read_bytes: 4 << 10, write_stall: Duration::from_secs(10) };
+const LIMITS: Limits = Limits { peer: "the ingest", read_bytes: 4 << 10, write_stall: Duration::from_secs(10) };
 
 /// Publishes `source` as `stream` (with its key) until it is dropped.
 ///

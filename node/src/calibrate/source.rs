@@ -25,7 +25,7 @@ const AUDIO_CONFIG: &[u8] = b"\xaf\0\x11\x90";
 const NAL_IDR: u8 = 0x65;
 const NAL_SLICE: u8 = 0x41;
 
-/// See the module.
+/// Generator of the stream that `calibrate` publishes.
 #[derive(Clone, Debug)]
 pub struct Source {
     frames_per_segment: u64,

@@ -113,7 +113,7 @@ mod tests {
     use crate::net::clock::Clock;
     use lectern_media::track::TrackSet;
 
-    const SOMEBODY: Credentials<'_> = Credentials { peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), agent: b"player" };
+    const VIEWER: Credentials<'_> = Credentials { peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), agent: b"player" };
 
     fn hub(capacity: u64, playback: Playback) -> Arc<Hub> {
         let hub = Hub::new(Load::new(capacity, None, 70), Clock::start());
@@ -150,10 +150,10 @@ mod tests {
     fn a_full_edge_counts_whom_it_turns_away_once_for_each_refusal() {
         let hub = hub(1, wired());
         let stream = find(&hub, "hall-a").unwrap();
-        assert!(admit(&hub, &stream, Protocol::Hls, SOMEBODY).is_ok());
+        assert!(admit(&hub, &stream, Protocol::Hls, VIEWER).is_ok());
         assert_eq!(try_admit(&hub, &stream, Protocol::Hls).unwrap_err(), Refusal::Full);
         assert_eq!(hub.refused.tries(hub.clock.now_ms()), 0);
-        assert_eq!(admit(&hub, &stream, Protocol::Hls, SOMEBODY).unwrap_err(), Refusal::Full);
+        assert_eq!(admit(&hub, &stream, Protocol::Hls, VIEWER).unwrap_err(), Refusal::Full);
         assert_eq!(hub.refused.tries(hub.clock.now_ms()), 1);
     }
 
@@ -161,7 +161,7 @@ mod tests {
     fn a_refusal_for_another_reason_is_no_demand_for_another_edge() {
         let hub = hub(1, wired());
         let stream = find(&hub, "hall-a").unwrap();
-        assert_eq!(admit(&hub, &stream, Protocol::Rtmp, SOMEBODY).unwrap_err(), Refusal::NotLive);
+        assert_eq!(admit(&hub, &stream, Protocol::Rtmp, VIEWER).unwrap_err(), Refusal::NotLive);
         assert_eq!((hub.refused.tries(hub.clock.now_ms()), hub.load.admitted()), (0, 0));
     }
 }

@@ -65,7 +65,7 @@ pub enum Reply {
     Close(String),
 }
 
-/// See the module.
+/// The task of one stream at the edge.
 pub struct Driver {
     hub: Arc<Hub>,
     stream: Arc<Stream>,

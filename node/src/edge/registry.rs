@@ -24,7 +24,7 @@ pub const STREAMS_MAX: usize = 128;
 /// need them all.
 const ASKED_MAX: usize = 8;
 
-/// See the module.
+/// Streams and siblings of this edge, as the last message of the ingest lists them.
 #[derive(Debug)]
 pub struct Registry {
     hub: Arc<Hub>,

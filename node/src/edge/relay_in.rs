@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// Replies that wait for a link's socket: greeting, heartbeats, a few reports.
 const REPLIES: usize = 64;
 /// A warm join comes at line rate. An ingest that does not take the few answers of an edge in this time is dead.
-const LIMITS: Limits = Limits { read_bytes: 256 << 10, write_stall: Duration::from_secs(2) };
+const LIMITS: Limits = Limits { peer: "the ingest", read_bytes: 256 << 10, write_stall: Duration::from_secs(2) };
 
 static LINKS: AtomicU64 = AtomicU64::new(1);
 
@@ -84,8 +84,14 @@ struct Link<'a> {
     pump: Pump<Session>,
     own: SocketAddr,
     id: LinkId,
-    open: Option<mpsc::Sender<Input>>,
+    open: Option<Open>,
     slot: Option<Slot>,
+}
+
+/// The stream that a link carries, and the inbox of its task.
+struct Open {
+    stream: String,
+    inbox: mpsc::Sender<Input>,
 }
 
 impl Link<'_> {
@@ -93,10 +99,9 @@ impl Link<'_> {
         let (replies, mut to_say) = mpsc::channel(REPLIES);
         let mut replies = Some(replies);
         let result = self.converse(&mut replies, &mut to_say).await;
-        if let Some(inbox) = self.open {
-            let _ = inbox.send(Input::Closed(self.id)).await;
-        }
-        result
+        let Some(Open { stream, inbox }) = self.open else { return result };
+        let _ = inbox.send(Input::Closed(self.id)).await;
+        result.with_context(|| format!("failed to relay {stream}"))
     }
 
     async fn converse(
@@ -150,7 +155,7 @@ impl Link<'_> {
                 self.slot = None;
                 tracing::debug!(stream, link = self.id.0, "relay link opened");
                 inbox.send(Input::Opened { link: self.id, replies }).await.context("the stream was removed")?;
-                self.open = Some(inbox);
+                self.open = Some(Open { stream, inbox });
             }
             Event::Play { .. } => {
                 self.pump.machine.reject("NetStream.Play.Failed", "nothing is played on the relay")?
@@ -182,8 +187,8 @@ impl Link<'_> {
     }
 
     async fn pass_on(&mut self, input: Input) -> anyhow::Result<()> {
-        let inbox = self.open.as_ref().context("media came before the stream's name")?;
-        inbox.send(input).await.context("the stream was removed")
+        let open = self.open.as_ref().context("media came before the stream's name")?;
+        open.inbox.send(input).await.context("the stream was removed")
     }
 }
 

@@ -380,7 +380,7 @@ async fn an_edge_that_a_person_ends_waits_for_nobody_where_nobody_watches() {
 async fn who_reloads_a_list_watches_until_the_next_reload_is_late() {
     let (_studio, a) = live_edge().await;
     let stream = a.edge.hub.stream("hall-a").unwrap();
-    assert!(!drain::is_polled(&stream, a.edge.hub.clock.now_ms()), "nobody has asked yet");
+    assert!(!drain::is_polled(&stream, a.edge.hub.clock.now_ms()), "no viewer has asked yet");
     assert_eq!(get(a.http, "/live/hall-a/media.m3u8", "").await.0, 200);
     let asked_ms = stream.asked_ms.load(Relaxed);
     let target_ms = u64::from(a.listed().presentation.unwrap().target_s) * 1_000;

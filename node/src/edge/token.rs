@@ -6,7 +6,7 @@ use lectern_api::keys::{KEY_BYTES_MIN, fingerprint, trimmed};
 use std::path::Path;
 use subtle::ConstantTimeEq;
 
-/// See the module. Never printed.
+/// The relay token and its header. `Debug` hides the value.
 pub struct Token {
     value: String,
     bearer: HeaderValue,

@@ -23,7 +23,7 @@ struct Seat {
     takeovers: Takeovers,
 }
 
-/// See the module.
+/// Main and backup encoder of one stream, and the switch between them.
 pub(super) struct Desk {
     /// The stream's.
     name: String,

@@ -14,7 +14,7 @@ use lectern_api::metrics::ingest::{
 use lectern_api::node_status::{IngestStatus, NodeStatus, kind};
 use std::sync::{Arc, PoisonError};
 
-/// See the module.
+/// Source of the answers to `/status` and `/metrics`.
 pub(super) struct Status {
     ingest: Arc<Ingest>,
     relays: Arc<Relays>,

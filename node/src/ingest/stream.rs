@@ -41,7 +41,7 @@ pub enum Message {
 #[derive(Debug)]
 pub struct Conflict;
 
-/// See the module.
+/// One stream, as the tasks of the ingest share it.
 pub struct Stream {
     name: String,
     clock: Clock,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 pub use lectern_process::clock::unix_ms;
 
-/// See the module. Copies agree with one another.
+/// Gives unix milliseconds. Copies of one clock agree.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start_unix_ms: u64,

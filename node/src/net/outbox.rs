@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 /// Pieces given to one system call. The kernel takes 1,024; beyond some dozens nothing is gained.
 const PIECES_MAX: usize = 64;
 
-/// See the module.
+/// Queue of the bytes that one connection has still to send.
 #[derive(Debug, Default)]
 pub struct Outbox {
     pieces: VecDeque<Bytes>,

@@ -12,6 +12,8 @@ use anyhow::Context as _;
 use bytes::{Buf as _, Bytes, BytesMut};
 use lectern_media::machine::Output;
 use lectern_media::rtmp::{client, server};
+use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
@@ -43,6 +45,7 @@ pub struct Pump<M> {
     /// The machine: answers are given by calling it between two events.
     pub machine: M,
     wire: Wire,
+    peer: Peer,
     clock: Clock,
     limits: Limits,
     input: BytesMut,
@@ -54,38 +57,58 @@ pub struct Pump<M> {
 /// A connection that is handed on.
 #[derive(Debug)]
 pub struct Parts<M: Machine> {
-    /// Where it goes on.
+    /// The connection.
     pub wire: Wire,
-    /// It waits.
+    /// Its machine, which waits for input.
     pub machine: M,
-    /// What is to be written next.
+    /// Bytes that the next owner writes before all others.
     pub unsent: Bytes,
-    /// What happened meanwhile: the peer may have said more in one breath.
+    /// Events that the next owner handles first: one read may have brought several.
     pub events: Vec<M::Event>,
 }
 
-/// What a connection may take.
+/// Limits of a kind of connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// The peer's name in errors, such as "the RTMP viewer".
+    pub peer: &'static str,
     /// Room for one read.
     pub read_bytes: usize,
     /// A peer that takes no byte of its answers for this long is gone.
     pub write_stall: Duration,
 }
 
+/// The other end of a connection, as errors name it.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    name: &'static str,
+    /// None if the peer was gone before anything was read.
+    address: Option<SocketAddr>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{} {address}", self.name),
+            None => f.write_str(self.name),
+        }
+    }
+}
+
 impl<M: Machine> Pump<M> {
-    /// Nothing has been said yet.
+    /// A connection whose machine has neither sent nor received anything.
     #[must_use]
     pub fn new(wire: Wire, machine: M, clock: Clock, limits: Limits) -> Self {
         let (input, unsent) = (BytesMut::new(), BytesMut::new());
-        Self { machine, wire, clock, limits, input, unsent, moved: Instant::now() }
+        let peer = Peer { name: limits.peer, address: wire.peer_addr().ok() };
+        Self { machine, wire, peer, clock, limits, input, unsent, moved: Instant::now() }
     }
 
     /// The next event. Everything that the machine wants sent before it waits is written first. May be dropped and called
     /// again: nothing is lost or written twice.
     ///
     /// # Errors
-    /// When the connection breaks, the peer takes nothing for too long, or it sends what cannot be read.
+    /// When the connection breaks, the peer takes nothing for too long, or it sends what cannot be read. All name the peer.
     pub async fn event(&mut self) -> anyhow::Result<M::Event> {
         loop {
             let deadline_ms = match self.machine.poll() {
@@ -100,10 +123,13 @@ impl<M: Machine> Pump<M> {
             self.input.reserve(self.limits.read_bytes);
             tokio::select! {
                 read = self.wire.read_buf(&mut self.input) => {
-                    if read.context("failed to read")? == 0 {
+                    let peer = self.peer;
+                    if read.with_context(|| format!("failed to read from {peer}"))? == 0 {
                         self.machine.handle_end();
                     } else {
-                        self.machine.handle_bytes(self.clock.now_ms(), self.input.split().freeze())?;
+                        self.machine
+                            .handle_bytes(self.clock.now_ms(), self.input.split().freeze())
+                            .with_context(|| format!("failed to understand {peer}"))?;
                     }
                 }
                 () = self.clock.until(deadline_ms) => self.machine.handle_timeout(self.clock.now_ms()),
@@ -145,12 +171,12 @@ impl<M: Machine> Pump<M> {
 
     async fn write(&mut self) -> anyhow::Result<()> {
         while self.unsent.has_remaining() {
-            let Limits { write_stall, .. } = self.limits;
+            let (Limits { write_stall, .. }, peer) = (self.limits, self.peer);
             let written = timeout_at(self.moved + write_stall, self.wire.write_buf(&mut self.unsent))
                 .await
-                .with_context(|| format!("the peer took no answer for {} ms", write_stall.as_millis()))?
-                .context("failed to write")?;
-            anyhow::ensure!(written > 0, "failed to write: the connection takes no more");
+                .with_context(|| format!("{peer} took no answer for {} ms", write_stall.as_millis()))?
+                .with_context(|| format!("failed to write to {peer}"))?;
+            anyhow::ensure!(written > 0, "failed to write to {peer}: the connection takes no more");
             self.moved = Instant::now();
         }
         Ok(())
@@ -191,7 +217,7 @@ mod tests {
     use std::collections::VecDeque;
     use tokio::net::{TcpListener, TcpStream};
 
-    const LIMITS: Limits = Limits { read_bytes: 64, write_stall: Duration::from_secs(10) };
+    const LIMITS: Limits = Limits { peer: "the player", read_bytes: 64, write_stall: Duration::from_secs(10) };
 
     /// Says everything back, and reports it; a deadline is reported as `None`.
     #[derive(Default)]
@@ -223,7 +249,7 @@ mod tests {
         }
     }
 
-    async fn pair(machine: Echo, clock: Clock) -> (Pump<Echo>, TcpStream) {
+    async fn pair<M: Machine>(machine: M, clock: Clock) -> (Pump<M>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let wire = Wire::plain(listener.accept().await.unwrap().0);
@@ -280,8 +306,30 @@ mod tests {
     async fn a_peer_that_takes_no_answer_is_given_up() {
         let mut machine = Echo::default();
         machine.outputs.push_back(Output::Send(vec![0; 64 << 20].into()));
-        let (mut pump, _peer) = pair(machine, Clock::start()).await;
-        assert_eq!(pump.event().await.unwrap_err().to_string(), "the peer took no answer for 10000 ms");
+        let (mut pump, peer) = pair(machine, Clock::start()).await;
+        let error = pump.event().await.unwrap_err().to_string();
+        assert_eq!(error, format!("the player {} took no answer for 10000 ms", peer.local_addr().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn an_error_names_the_peer_whose_bytes_cannot_be_read() {
+        struct Strict;
+        impl Machine for Strict {
+            type Event = ();
+            fn handle_bytes(&mut self, _now_ms: u64, bytes: Bytes) -> anyhow::Result<()> {
+                anyhow::bail!("no command begins with {:#04x}", bytes[0])
+            }
+            fn handle_end(&mut self) {}
+            fn handle_timeout(&mut self, _now_ms: u64) {}
+            fn poll(&mut self) -> Output<()> {
+                Output::Wait(None)
+            }
+        }
+        let (mut pump, mut peer) = pair(Strict, Clock::start()).await;
+        peer.write_all(b"GET").await.unwrap();
+        let error = format!("{:#}", pump.event().await.unwrap_err());
+        let address = peer.local_addr().unwrap();
+        assert_eq!(error, format!("failed to understand the player {address}: no command begins with 0x47"));
     }
 
     #[tokio::test]

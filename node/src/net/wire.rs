@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use tokio::net::TcpStream;
 
-/// See the module.
+/// One TCP connection, as every protocol of the node reads and writes it.
 #[derive(Debug)]
 pub struct Wire(TcpStream);
 

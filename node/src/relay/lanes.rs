@@ -98,7 +98,7 @@ struct Appended<'a> {
     wire: &'a [u8],
 }
 
-/// See the module.
+/// The links of one stream that have caught up with its ring.
 #[derive(Debug, Default)]
 pub struct Lanes {
     inner: Mutex<Inner>,

@@ -1,4 +1,7 @@
 //! One link: dial an edge, hear its greeting, send what it lacks and everything that follows, again and again.
+//!
+//! Its loop is its own, not [`crate::net::pump`]'s: what it writes comes from a ring and not from the machine, and the lane
+//! of the stream writes to the same socket.
 
 use super::lanes::{Lane, Waiting};
 use super::source::{Opened, Origin, Source};
@@ -45,7 +48,7 @@ pub struct LinkState {
     pub error: Option<String>,
 }
 
-/// See the module.
+/// The sending end of the relay: one stream to one edge.
 pub(super) struct Link {
     origin: Arc<dyn Origin>,
     stream: Arc<dyn Source>,

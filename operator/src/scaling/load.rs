@@ -40,7 +40,7 @@ pub fn demand(viewers: u64, refused: u64, schedule_floor: u32, target: u64) -> u
 }
 
 /// How many people were refused, as far as edges can tell that each know only their own: `distinct` newcomers, added up
-/// over the edges, who were refused so many `times`, at so many `edges` that refused anybody at all.
+/// over the edges, who were refused so many `times`, at so many `edges` that refused at least one viewer.
 ///
 /// Who tries again is at another edge each time and is a different newcomer to each of them. Of `k` tries at random
 /// among `n` edges `n (1 − (1 − 1/n)^k)` meet a new one; the `k` that explains the ratio of distinct to times gives the

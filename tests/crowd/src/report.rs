@@ -85,7 +85,7 @@ pub fn progress(shared: &Shared, before: u64, period: Duration) -> u64 {
         }
     }
     let megabits = (bytes.saturating_sub(before) * 8) as f64 / 1e6 / period.as_secs_f64();
-    // Progress is for people: where nobody reads it, nothing is lost.
+    // Progress is for people: a program that reads the report loses nothing by it.
     let _ = writeln!(std::io::stderr(), "{line} | {megabits:.0} Mbit/s");
     bytes
 }

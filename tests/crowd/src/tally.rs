@@ -56,7 +56,7 @@ pub struct Tally {
     pub segment_ms: Distribution,
     /// Age of a segment's end when it had arrived, by EXT-X-PROGRAM-DATE-TIME.
     pub delay_ms: Distribution,
-    /// The first problems in words.
+    /// Texts of the first problems.
     pub problems: Vec<String>,
 }
 

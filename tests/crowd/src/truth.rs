@@ -1,4 +1,4 @@
-//! What has been seen so far by anybody, so that whatever contradicts it is found: a segment is a name and bytes, a
+//! What any viewer has received so far, so that an answer that contradicts it is found: a segment is a name and bytes, a
 //! number belongs to one name, a playlist at one position has one text, whichever edge says so.
 
 use crate::playlist::{Listed, MediaPlaylist};
@@ -8,7 +8,7 @@ use std::rc::Rc;
 /// Playlist texts that are remembered at most; past that, all are read anew.
 const TEXTS_MAX: usize = 4_096;
 
-/// See the module. One for all viewers.
+/// The record of everything that any viewer received. All viewers share one.
 #[derive(Debug, Default)]
 pub struct Truth {
     /// Playlists by path and hash of their text: thousands of viewers get the same few, which are read once.

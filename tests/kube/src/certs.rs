@@ -1,5 +1,5 @@
 //! The certificates of a cluster, made anew for each: three authorities, the serving certificate of the API server, a
-//! client certificate for everybody who asks it, and the key pair that signs service account tokens.
+//! client certificate for each of its clients, and the key pair that signs service account tokens.
 
 use crate::network::{API_SERVICE, node_address};
 use anyhow::{Context as _, Result};
@@ -114,7 +114,7 @@ impl Certificates {
     }
 }
 
-/// A client certificate that nobody signed but its owner, and its key: for whoever tries what it is good for.
+/// A client certificate that only its owner signed, and its key: for tests of what a server refuses.
 ///
 /// # Errors
 /// When a key cannot be made.

@@ -214,7 +214,7 @@ impl Cluster {
     }
 
     /// The second node is gone from one moment to the next: cable out, then power off, with all its pods. Its node
-    /// object stays until somebody deletes it.
+    /// object stays until a client deletes it.
     ///
     /// # Errors
     /// When there is no such node or it is the first, which is the cluster.
@@ -252,7 +252,7 @@ impl Cluster {
     }
 }
 
-/// Helm, keeping its files away from those of whoever runs it.
+/// Helm, keeping its files away from those of the user.
 ///
 /// # Errors
 /// When it cannot be built.
@@ -279,7 +279,7 @@ pub fn output(command: &mut Command, input: &str) -> Result<String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("failed to start {what}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // Whoever does not want the input closes it: its exit status tells.
+        // A program that does not want the input closes it; its exit status decides.
         let _ = stdin.write_all(input.as_bytes());
     }
     let done = child.wait_with_output().with_context(|| format!("failed to wait for {what}"))?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 /// The image that holds a pod's namespaces.
 pub const PAUSE_IMAGE: &str = "localhost/pause:dev";
-/// Where Debian and Ubuntu put the CNI plugins, and where everybody else does.
+/// Where Debian and Ubuntu put the CNI plugins, and where other distributions do.
 const CNI_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 
 /// A cluster as wanted.
@@ -174,7 +174,7 @@ impl Layout {
         vec![
             (folder.join("containerd.toml"), containerd(&folder)),
             (folder.join("cni/10-pods.conflist"), pod_interfaces(&folder, node).to_string()),
-            // Nobody answers there unless a test starts a name server: refused at once, not after a time-out.
+            // No server answers there unless a test starts a name server: refused at once, not after a time-out.
             (folder.join("resolv.conf"), format!("nameserver {}\n", node_address(1))),
             (folder.join("kubelet.yaml"), self.kubelet(node, options).to_string()),
             (folder.join("kube-proxy.yaml"), self.kube_proxy(node).to_string()),
@@ -225,7 +225,7 @@ impl Layout {
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100,
             "resolvConf": text(&folder.join("resolv.conf")),
-            // Nobody answers there either, but pods are told of a name service as everywhere else.
+            // No server answers there either, but pods have the address of a name service as in other clusters.
             "clusterDNS": [node_address(1).to_string()],
             "clusterDomain": "cluster.local",
             "serializeImagePulls": false,

@@ -17,7 +17,7 @@ use std::time::Duration;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Opens a port on 127.0.0.1 (`port`, or any with 0) that leads to `target` in the network `namespace`, for as long as
-/// this process lives. Nobody listening at `target` closes the connection.
+/// this process lives. The connection is closed when `target` has no listener.
 ///
 /// # Errors
 /// When the port is taken or the namespace cannot be joined.

@@ -23,9 +23,9 @@ pub const USER: &str = "65532:65532";
 pub const NODE_FEATURES: &str = "lectern-node/kubernetes";
 /// The search path of the image.
 const PATH: &str = "PATH=/usr/local/bin";
-/// Programs: to be read and run by everybody.
+/// Programs: all users may read and run them.
 const PROGRAM_MODE: u32 = 0o755;
-/// Texts: to be read by everybody.
+/// Texts: all users may read them.
 const TEXT_MODE: u32 = 0o644;
 
 /// An image to be.

@@ -10,7 +10,7 @@ pub const NAMESPACE: &str = "lectern-system";
 /// The name of the release.
 pub const RELEASE: &str = "lectern";
 
-/// What to do next, for whoever typed `make cluster`.
+/// What to do next, for the developer who ran `make cluster`.
 pub const FIRST_STEPS: &str = "
 Lectern is installed. The smallest event, and how far it is:
 

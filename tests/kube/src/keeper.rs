@@ -1,4 +1,4 @@
-//! A cluster that somebody wants to keep for a while: `up` leaves a process behind that holds it, `down` ends that.
+//! A cluster that a developer keeps for a while: `up` leaves a process behind that holds it, `down` ends that.
 
 use crate::cluster::Cluster;
 use crate::components::{ControlPlane, Options};
@@ -49,7 +49,7 @@ pub fn up(wanted: &Wanted) -> Result<()> {
     if let Some(pid) = place.holder() {
         bail!("a cluster is running (process {pid}); `make cluster-down` removes it");
     }
-    // Built here, where whoever waits sees what takes so long.
+    // Built here, where the developer sees what takes so long.
     tools::components()?;
     place.forget()?;
     let log = File::create(place.log()).with_context(|| format!("failed to make {}", place.log().display()))?;
@@ -87,7 +87,7 @@ pub fn serve(wanted: &Wanted) -> Result<()> {
     ends.thread_block().context("failed to block signals")?;
     let control_plane = if wanted.api_only { ControlPlane::StoreAndApi } else { ControlPlane::Full };
     let options = Options { nodes: wanted.nodes, control_plane, api_port: wanted.api_port, ..Options::default() };
-    // What somebody who looks around should meet, not what keeps tests short.
+    // The defaults that a user meets, not those that keep tests short.
     let cluster = Cluster::start(&options.with_kubernetes_periods())?;
     if !wanted.bare && !wanted.api_only {
         match &wanted.image {
@@ -180,7 +180,7 @@ impl Place {
         std::fs::rename(unfinished, self.0.join("state.json")).context("failed to write the state")
     }
 
-    /// Writes an access file that needs no other file, for whoever the cache belongs to: with `sudo`, not root.
+    /// Writes an access file that needs no other file, for the user that the cache belongs to: with `sudo`, not root.
     fn share_access(&self, cluster: &Cluster) -> Result<()> {
         let access = cluster.kubectl(&["config", "view", "--flatten", "--raw"])?;
         let path = self.kubeconfig();

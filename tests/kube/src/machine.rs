@@ -1,8 +1,8 @@
 //! A machine: what a node runs on. Three small programs, all of them this crate's binary:
 //!
 //! * `machine` makes a PID namespace, starts `init` in it and waits for the end of either its standard input (the
-//!   lifeline, held by whoever wanted the machine) or `init`; then it kills `init`, removes the node's cgroup and, when
-//!   nobody else needs it, the work folder.
+//!   lifeline, held by the process that started the machine) or `init`; then it kills `init`, removes the node's cgroup and, when
+//!   no other process needs it, the work folder.
 //! * `init` is process 1 of the namespace. It makes the other namespaces and collects dead children. When it ends, the
 //!   kernel kills everything in the namespace, which is how a power cut is played, too.
 //! * `enter` runs a command inside: it joins the namespaces, passes signals and the exit status on, and takes the
@@ -33,7 +33,7 @@ const POWER_OFF_LIMIT: Duration = Duration::from_secs(30);
 const SIGNALLED: i32 = 128;
 
 /// What `init` prepares before anything else runs. `/run` and `/var/log` are the machine's own: containerd, runc, CNI
-/// and kubelet have fixed places there. Mounts are shared among the machine's processes and with nobody else.
+/// and kubelet have fixed places there. Mounts are shared among the machine's processes and with no other process.
 const MOUNTS: &str = "
 mount --make-rprivate /
 mount --make-rshared /
@@ -120,7 +120,7 @@ impl Drop for Machine {
 /// # Errors
 /// When the machine cannot be started, or something of it cannot be removed afterwards.
 pub fn run_machine(work: &Path, node: &str) -> Result<()> {
-    // It ends when its lifeline does, not when somebody presses Ctrl-C: it has to clean up after those who do.
+    // It ends when its lifeline does, not at Ctrl-C: it has to clean up after processes that end then.
     SigSet::all().thread_block().context("failed to block signals")?;
     let work = WorkFolder::join(work)?;
     let cgroup = work::cgroup_name(work.path(), node);
@@ -156,7 +156,7 @@ fn run_init() -> Result<()> {
     Ok(())
 }
 
-/// Returns when nobody can write to one of the two any more.
+/// Returns when no process can write to one of the two any more.
 fn wait_for_the_end(lifeline: &std::io::Stdin, init: &std::process::ChildStdout) -> Result<()> {
     let mut both = [lifeline.as_fd(), init.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     loop {

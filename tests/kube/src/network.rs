@@ -7,7 +7,7 @@
 //! | pods | 10.244.0.0/24 | 10.244.1.0/24 |
 //!
 //! Services are 10.96.0.0/16. A default route must exist (kubelet and API server look for the interface it uses); the
-//! first machine's leads to an address where nobody is.
+//! first machine's leads to an address without a host.
 
 use crate::machine::Machine;
 use anyhow::{Context as _, Result, ensure};

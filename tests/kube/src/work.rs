@@ -1,7 +1,7 @@
-//! The work folder of a cluster, and what becomes of it when nobody is left to remove it.
+//! The work folder of a cluster, and how a later start removes it.
 //!
-//! Everything a cluster writes lies in it. Whoever lives for the cluster holds a shared lock on its file `lock`; so a
-//! folder whose lock can be had exclusively belongs to nobody, and the next start sweeps it up with its cgroups.
+//! Everything a cluster writes lies in it. Each process of the cluster holds a shared lock on its file `lock`; so a
+//! folder whose lock can be taken exclusively has no process left, and the next start sweeps it up with its cgroups.
 
 use crate::cgroup;
 use anyhow::{Context as _, Result};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// What the names of work folders begin with; the rest is the cluster's id.
 const PREFIX: &str = "lectern-cluster-";
 
-/// A work folder, and the lock that says somebody needs it.
+/// A work folder, and the lock that keeps it.
 #[derive(Debug)]
 pub struct WorkFolder {
     path: PathBuf,
@@ -53,7 +53,7 @@ impl WorkFolder {
         &self.path
     }
 
-    /// Gives it up; whoever is the last to do so removes it.
+    /// Gives it up; the last process to do so removes it.
     ///
     /// # Errors
     /// When the last one cannot remove it.
@@ -70,10 +70,10 @@ pub fn cgroup_name(work: &Path, node: &str) -> String {
     format!("{}{}-{node}", cgroup::PREFIX, id(work))
 }
 
-/// Removes what killed clusters left: work folders that nobody holds, and cgroups without a work folder.
+/// Removes what killed clusters left: work folders without a lock, and cgroups without a work folder.
 ///
 /// # Errors
-/// When something that belongs to nobody cannot be removed.
+/// When a folder or a cgroup without a process cannot be removed.
 pub fn sweep() -> Result<()> {
     let base = base();
     let Ok(entries) = std::fs::read_dir(&base) else { return Ok(()) };
@@ -94,7 +94,7 @@ fn id(work: &Path) -> String {
 }
 
 fn remove_if_unused(path: &Path) -> Result<()> {
-    // Somebody else may be removing it at this moment: what is gone is as wanted.
+    // Another process may be removing it at this moment: what is gone is as wanted.
     let Ok(lock) = File::open(path.join("lock")) else { return Ok(()) };
     if lock.try_lock().is_err() {
         return Ok(());
@@ -121,7 +121,7 @@ mod tests {
         let path = first.path().to_owned();
         let second = WorkFolder::join(&path).expect("it is there");
         first.leave().expect("leaves");
-        assert!(path.exists(), "somebody still needs it");
+        assert!(path.exists(), "another process still needs it");
         second.leave().expect("leaves");
         assert!(!path.exists());
     }

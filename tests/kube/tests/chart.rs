@@ -2,6 +2,7 @@
 //! does not drift apart: CRD, alerts, runbooks, metrics, rights.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up must fail")]
 
+use lectern_api::metrics::{Kind, Metric};
 use lectern_testcluster::cluster::{helm_command, output};
 use lectern_testcluster::image::root;
 use serde_json::{Value, json};
@@ -170,7 +171,7 @@ fn every_object_is_labelled_named_once_and_no_secret_is_made() {
             assert!(seen.insert(id.clone()), "{name}: {id} twice: server-side apply refuses that");
             assert_eq!(text(object, "/metadata/labels/app.kubernetes.io~1managed-by"), "Helm", "{name}: {id}");
             assert_ne!(object["kind"], "Secret", "{name}: {id}: what the chart made would go with it");
-            assert!(object.pointer("/spec/caBundle").is_none(), "{name}: {id}: somebody else keeps it");
+            assert!(object.pointer("/spec/caBundle").is_none(), "{name}: {id}: another program keeps it");
         }
     }
 }
@@ -303,6 +304,21 @@ fn promtool_accepts_the_alerts_and_they_fire_when_they_should() {
     for arguments in [["check", "rules", "files/alerts.yaml"], ["test", "rules", "ci/alerts-test.yaml"]] {
         let mut promtool = Command::new("promtool");
         output(promtool.current_dir(chart()).args(arguments), "").unwrap_or_else(|e| panic!("{e:#}"));
+    }
+}
+
+#[test]
+fn promtool_accepts_every_metric_of_every_program() {
+    for (program, table) in lectern_api::metrics::PROGRAMS {
+        let mut text = lectern_api::metrics::Exposition::default();
+        // Bit rates are in bits, as encoders and networks state them, where promtool asks for bytes.
+        let judged = |metric: &&&Metric| metric.kind != Kind::Histogram && metric.unit() != "bit/s";
+        for metric in table.iter().filter(judged) {
+            text.add(metric, &vec!["first"; metric.labels.len()], 1_u64);
+        }
+        let mut promtool = Command::new("promtool");
+        let complaints = output(promtool.args(["check", "metrics"]), &text.finish());
+        assert_eq!(complaints.unwrap_or_else(|e| panic!("{program}: {e:#}")), "", "{program}");
     }
 }
 

@@ -42,7 +42,7 @@ fn the_chart_installs_upgrades_uninstalls_and_leaves_the_events() {
 
     roles_allow_what_is_needed_and_no_more(&cluster);
 
-    // Nobody answers the metrics API here: an upgrade must not mind.
+    // No server answers the metrics API here: an upgrade must not mind.
     let repeated = helm(&cluster, &["upgrade", "lectern"], &["--dry-run=server"]).expect("the same again");
     assert!(repeated.contains("STATUS: pending-upgrade"), "{repeated}");
     helm(&cluster, &["upgrade", "lectern"], &["--set", "autoscaling.backend=operator,operator.replicas=3"])

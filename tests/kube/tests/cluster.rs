@@ -1,4 +1,4 @@
-//! The test cluster itself: it runs pods, loses a node, ends with whoever started it, and leaves nothing behind.
+//! The test cluster itself: it runs pods, loses a node, ends with the process that started it, and leaves nothing behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up must fail")]
 
 use lectern_testcluster::components::Component;
@@ -112,7 +112,7 @@ fn an_api_server_alone_stops_and_starts_and_remembers() {
     let cluster = Cluster::start(&options).expect("starts");
     cluster.kubectl(&["create", "configmap", "kept", "--from-literal=a=b"]).expect("is stored");
     cluster.kill_component(Component::ApiServer).expect("dies");
-    cluster.kubectl(&["get", "configmap", "kept", "--request-timeout=1s"]).expect_err("nobody answers");
+    cluster.kubectl(&["get", "configmap", "kept", "--request-timeout=1s"]).expect_err("no server answers");
     cluster.start_component(Component::ApiServer).expect("starts");
     cluster.wait_for_api_server().expect("answers");
     cluster.kubectl(&["get", "configmap", "kept"]).expect("is still there");

@@ -1,4 +1,4 @@
-//! `lectern metrics-api` behind a real API server: found, trusted, and asked through it; nobody else gets anything. And
+//! `lectern metrics-api` behind a real API server: found, trusted, and asked through it; no other client gets anything. And
 //! what a thousand edges cost it. The cluster is a store and an API server; one server answers for all edges.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up must fail")]
 #![allow(clippy::print_stderr, reason = "figures, shown by the test harness")]
@@ -228,7 +228,7 @@ fn forged(cluster: &Cluster) {
     assert_eq!(ask("/readyz"), "200");
 }
 
-/// Somebody takes caBundle and the Secret away: both come back, and the API is available again.
+/// An administrator deletes caBundle and the Secret: both come back, and the API is available again.
 fn repaired(cluster: &Cluster) {
     let began = Instant::now();
     let name = "apiservice/v1beta2.custom.metrics.k8s.io";

@@ -19,7 +19,7 @@ const WANTED_MS_MAX: u64 = 10_000;
 /// Entries of siblings that are remembered: a ledger has some dozens, and siblings differ by a few.
 const RUMOURS_MAX: usize = 64;
 
-/// See the module.
+/// Whether the edge has asked, and what the answers were.
 #[derive(Debug, Default)]
 pub(super) struct Inquiry {
     /// A request that came at this time waits for an answer.

@@ -35,7 +35,7 @@ impl Input {
     }
 }
 
-/// See the module.
+/// State of one publish, from its acceptance to its end.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     pub(super) clock: Clock,

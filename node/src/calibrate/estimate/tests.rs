@@ -28,7 +28,7 @@ fn step(viewers: u32, millicores: &[u64], anonymous_bytes: u64) -> Step {
     Step { viewers, readings, anonymous_bytes }
 }
 
-/// 10 thousandths of a core with nobody, 0.1 for each viewer, 8,000 bytes for each viewer.
+/// 10 thousandths of a core without a viewer, 0.1 for each viewer, 8,000 bytes for each viewer.
 pub fn run() -> Run {
     Run {
         stream: STREAM,
@@ -70,7 +70,7 @@ fn the_least_limit_decides() {
         ("as it is", |_| {}, Limit::Processor, 13_900),
         ("half the cores", |edge| edge.cores = 1.0, Limit::Processor, 6_900),
         ("nothing kept free", |edge| edge.headroom_percent = 0, Limit::Processor, 19_900),
-        ("streams cost though nobody watches", |edge| edge.streams = 11, Limit::Processor, 12_900),
+        ("streams cost though they have no viewer", |edge| edge.streams = 11, Limit::Processor, 12_900),
         // 7 Gbit/s, of which 94 % is payload, by 3 Mbit/s
         ("a network card", |edge| edge.egress_bits_per_second = Some(10_000_000_000), Limit::Network, 2_196),
         // 700 MB without 20 for the edge and 19.5 for the list, by 8,000 + 4,096 + 75,000

@@ -30,7 +30,7 @@ const IDLE: u8 = 0;
 const READING_HEAD: u8 = 1;
 const ANSWERING: u8 = 2;
 
-/// See the module.
+/// Deadlines and byte counts of one HTTP connection.
 #[derive(Debug)]
 pub struct Connection {
     /// The other end.

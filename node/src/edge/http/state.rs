@@ -11,7 +11,7 @@ use std::time::Duration;
 /// may stand behind one; but when all places are taken, the address that holds most gives one up.
 pub const HELD: Limits = Limits { per_address: 4_096, total: 4_096 };
 
-/// See the module.
+/// What handlers of HTTP requests share.
 #[derive(Debug)]
 pub struct HttpState {
     /// Streams and counters.

@@ -232,7 +232,7 @@ fn live(msns: std::ops::RangeInclusive<u64>) -> View {
     }
 }
 
-/// An edge that knows somebody publishes, before the first segment.
+/// An edge that knows of a publisher, before the first segment.
 fn begun() -> View {
     View { open: Some(Open { epoch: EPOCH, profile: Profile::ONE, next_msn: 1 }), segment_ms: 2_000, ..View::default() }
 }

@@ -76,7 +76,7 @@ pub struct Playback {
     pub pages: Option<Pages>,
 }
 
-/// See the module.
+/// State that the tasks of one edge share.
 #[derive(Debug)]
 pub struct Hub {
     /// The streams of the event.

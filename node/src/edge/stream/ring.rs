@@ -69,7 +69,7 @@ impl Item {
     }
 }
 
-/// See the module.
+/// The latest messages of one stream, for viewers of RTMP and HTTP-FLV.
 #[derive(Debug, Default)]
 pub struct Ring {
     inner: Mutex<Inner>,

@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-/// See the module.
+/// One segment, held in memory as a file.
 #[derive(Debug)]
 pub struct Stored {
     file: OwnedFd,

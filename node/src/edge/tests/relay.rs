@@ -17,7 +17,7 @@ async fn an_ingest_reads_why_its_link_was_refused() {
         let clock = Clock::start();
         let url = format!("rtmp://{}/{RELAY_APP}?token={token}", edge.relay);
         let session = Session::new(ClientConfig::new(mode, &url, RELAY_APP, "hall-a"), clock.now_ms());
-        let limits = Limits { read_bytes: 4 << 10, write_stall: PATIENCE };
+        let limits = Limits { peer: "the edge", read_bytes: 4 << 10, write_stall: PATIENCE };
         let mut pump = Pump::new(socket::dial(edge.relay).await.unwrap(), session, clock, limits);
         let refused = loop {
             let event = tokio::time::timeout(PATIENCE, pump.event()).await.expect("an answer").unwrap();

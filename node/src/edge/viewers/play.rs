@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 const APP: &str = "live";
 /// A handshake has 1,537 bytes and another 1,536; commands are short. A newcomer that does not take the answers to its own
 /// commands in this time is gone.
-const LIMITS: Limits = Limits { read_bytes: 4 << 10, write_stall: Duration::from_secs(5) };
+const LIMITS: Limits = Limits { peer: "the RTMP viewer", read_bytes: 4 << 10, write_stall: Duration::from_secs(5) };
 
 /// What newcomers need.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Play {
             tokio::spawn(async move {
                 if let Err(error) = play.newcomer(socket, peer).await {
                     play.hub.totals.misbehaved.fetch_add(1, Relaxed);
-                    tracing::debug!(%peer, "RTMP viewer did not come to play: {error:#}");
+                    tracing::debug!(%peer, "RTMP viewer ended before it played: {error:#}");
                 }
             });
         }

@@ -239,7 +239,7 @@ async fn another_track_set_or_the_end_closes_the_connection() {
             rig.frames([400]);
         }
         assert!(watcher.is_closed().await);
-        until("nobody is counted", || rig.stream.flv_viewers.load(Relaxed) == 0).await;
+        until("no viewer is counted", || rig.stream.flv_viewers.load(Relaxed) == 0).await;
     }
 }
 

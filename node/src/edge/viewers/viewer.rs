@@ -38,7 +38,7 @@ pub fn tune(socket: &Wire) -> io::Result<()> {
     socket2::SockRef::from(socket).set_send_buffer_size(SEND_BUFFER_BYTES)
 }
 
-/// See the module.
+/// State of one viewer of RTMP or HTTP-FLV.
 #[derive(Debug)]
 pub struct Viewer {
     socket: Wire,

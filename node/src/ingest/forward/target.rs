@@ -1,4 +1,6 @@
 //! One forward of one stream: connect while the stream is live, push from a key frame, again and again.
+//!
+//! Its loop is its own, not [`crate::net::pump`]'s: what it writes comes from a ring, at the pace of the other server.
 
 use super::policy::Policy;
 use super::url::Url;
@@ -41,7 +43,7 @@ const ITEMS_MAX: usize = 256;
 /// Servers say little to publishers.
 const READ_BYTES: usize = 4 << 10;
 
-/// See the module.
+/// The task that pushes one stream to one external server.
 pub(super) struct Target {
     ingest: Arc<Ingest>,
     stream: Arc<dyn Source>,

@@ -1,4 +1,7 @@
 //! One connection at the publish port, from the handshake to its end.
+//!
+//! Its loop is its own, not [`crate::net::pump`]'s: the socket is given to the clock ([`super::polled`]) when the encoder
+//! begins to publish, and media are handed over in batches.
 
 use super::pace::Pace;
 use super::polled::{Polled, READ_BYTES, WRITE_STALL};
@@ -40,7 +43,7 @@ enum Phase {
     Publishing { stream: Arc<Stream>, ticket: publisher::Ticket },
 }
 
-/// See the module.
+/// State of one connection of the publish port.
 pub(super) struct Connection {
     ingest: Arc<Ingest>,
     address: SocketAddr,

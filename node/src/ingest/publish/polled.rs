@@ -26,7 +26,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-/// See the module.
+/// Socket of a publisher that is read at ticks of the clock instead of on readiness.
 #[derive(Debug)]
 pub(super) struct Polled {
     socket: std::net::TcpStream,

@@ -37,7 +37,7 @@ pub enum Dismissal {
     Refused(&'static str, String),
 }
 
-/// See the module.
+/// The encoder that publishes a stream: its address, its name, and what was measured of it.
 pub(in crate::ingest) struct Publisher {
     id: Id,
     address: SocketAddr,

@@ -194,13 +194,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_object_that_loses_its_events_label_is_not_the_events_any_more() {
-        let nobody = tower::service_fn(async |_: http::Request<kube::client::Body>| {
+        let unreachable = tower::service_fn(async |_: http::Request<kube::client::Body>| {
             Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("no server answers"))
         });
         let requeue = Requeue::new([None]);
         let mut due = std::pin::pin!(requeue.due(None));
         let watches = Watches {
-            client: Client::new(nobody, "n"),
+            client: Client::new(unreachable, "n"),
             cache: Arc::default(),
             requeue,
             waiting: watch::channel(1).0,

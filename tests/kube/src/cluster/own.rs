@@ -28,7 +28,7 @@ const QUESTION_LIMIT: &str = "--request-timeout=5s";
 /// Names the binary of this crate where it does not lie beside the test.
 const RUNNER: &str = "LECTERN_TESTCLUSTER";
 
-/// See the module.
+/// Processes, machines and work folder of a cluster that this process started.
 #[derive(Debug)]
 pub(super) struct Own {
     // Dropped in this order: what runs, what it runs on, what it wrote.
@@ -249,7 +249,7 @@ impl Own {
     }
 
     /// Starts again what ended by itself: a kubelet that finds no containerd yet and controllers that find no API server
-    /// give up, and on a real machine somebody would start them again.
+    /// give up, and on a real machine a service manager would start them again.
     pub(super) fn revive(&mut self) -> Result<()> {
         let ended = |child: &mut Child| child.try_wait().ok().flatten();
         let ended: Vec<_> = self.running.iter_mut().filter_map(|(c, child)| Some((*c, ended(child)?))).collect();

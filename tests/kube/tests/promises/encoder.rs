@@ -9,11 +9,11 @@ use std::process::Stdio;
 
 const ARGUMENTS: [&str; 5] = ["-v", "warning", "-nostdin", "-re", "-stream_loop"];
 
-/// Publishes `clip` over and over; ends when it is cut off. It starts once the Service leads to somebody: a node's rules
+/// Publishes `clip` over and over; ends when it is cut off. It starts once the Service leads to a pod: a node's rules
 /// follow its endpoints with a second's delay.
 pub fn once(at: &Namespace<'_>, name: &str, clip: Clip, url: &str) -> Running {
     let place = url.trim_start_matches("rtmp://").split('/').next().unwrap_or_default().replace(':', "/");
-    wait::until_true(&format!("somebody at {place}"), LIMIT, || {
+    wait::until_true(&format!("a listener at {place}"), LIMIT, || {
         let mut dial = at.cluster.exec_in_netns("timeout");
         dial.args(["2", "bash", "-c", &format!(": < /dev/tcp/{place}")]).stderr(Stdio::null());
         dial.status().is_ok_and(|status| status.success())

@@ -1,4 +1,4 @@
-//! Promises whose tests disturb nobody: they run side by side.
+//! Promises whose tests disturb no other test: they run side by side.
 
 mod access;
 mod after;

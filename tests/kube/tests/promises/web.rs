@@ -7,7 +7,7 @@ use std::process::Stdio;
 /// What a server answered.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    /// 0 if nobody answered.
+    /// 0 without an answer.
     pub status: u16,
     pub headers: String,
     pub body: Vec<u8>,

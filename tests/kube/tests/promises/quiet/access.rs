@@ -79,7 +79,7 @@ fn the_operator_makes_secrets_and_reads_none() {
         let said = ask.args(["--namespace", &at.name, "auth", "can-i", verb, "secrets", who]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), answer, "{verb}");
     }
-    // Derived: whoever makes it again makes the same.
+    // Derived: made again, it is the same.
     let key = event.key("stage");
     at.kubectl(&["delete", "secret", "keys-stage-key"]).unwrap();
     event.patch(&json!({"streams": [{"name": "stage", "title": "The stage"}]}));

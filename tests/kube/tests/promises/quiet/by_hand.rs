@@ -1,5 +1,5 @@
 //! An event without an operator: the objects that `lectern plan` prints, and Secrets made by hand. What runs needs
-//! nobody to look after it.
+//! no operator to look after it.
 
 use crate::crowd::{Crowd, UNNOTICED};
 use crate::encoder;
@@ -73,7 +73,7 @@ fn a_plan_that_is_applied_by_hand_goes_live() {
     let _encoder = encoder::once(&at, "encoder", Clip::Plain, &event.publish_url("stage", &key));
     event.wait_until_playable("stage");
     figure("by hand: objects applied to four segments at every edge", event.applied.elapsed());
-    // Two, by the minimum of the autoscaler, though nobody tells it a number.
+    // Two, by the minimum of the autoscaler, though no metric reaches it.
     event.wait_for_edges(2);
     let report = Crowd::start(&at, 10, UNNOTICED, &["--hls", "20", &event.page("stage")]).wait(Duration::from_secs(10));
     report.must_hold();

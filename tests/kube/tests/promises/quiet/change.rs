@@ -73,7 +73,7 @@ fn a_stream_is_added_while_another_is_live() {
     event.wait_until_playable("hall-b");
     event.wait_until("Live", LIMIT, |_, _, message| message.contains("hall-b"));
 
-    // And taken away again: whoever watches the other one does not notice.
+    // And taken away again: viewers of the other one do not notice.
     drop(second);
     event.patch(&json!({"streams": [{"name": "hall-a"}]}));
     wait::until_true("the removed stream to be gone", LIMIT, || web::get(&turn, &event.page("hall-b")).status == 404)

@@ -135,7 +135,7 @@ fn an_event_at_rest_causes_no_writes() {
         let ours = |object: &&Value| object["kind"] != "Event" || object["reportingComponent"] == "lectern";
         listed["items"].as_array().unwrap().iter().filter(ours).map(one).collect()
     };
-    // Deployments, slices and autoscalers settle first, and an ingest that nobody published to for `endAfter` becomes idle,
+    // Deployments, slices and autoscalers settle first, and an ingest that had no publisher for `endAfter` becomes idle,
     // which its pod and its budget show.
     let mut before = versions();
     let mut since = Instant::now();

@@ -90,7 +90,7 @@ fn epochs(event: &Event<'_>) -> Vec<String> {
 /// How long ago the ingest let its publisher in.
 fn since_reconnect(event: &Event<'_>) -> Duration {
     let status = event.pods("ingest").iter().find_map(|pod| event.status_of(pod)).expect("the ingest answers");
-    let since = status["ingest"]["streams"]["stage"]["sinceMs"].as_u64().expect("somebody publishes");
+    let since = status["ingest"]["streams"]["stage"]["sinceMs"].as_u64().expect("an encoder publishes");
     SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_millis(since)).unwrap_or_default()
 }
 

@@ -110,7 +110,7 @@ fn forged_headers_get_nothing_from_the_metrics_api() {
         assert_eq!(without.status, 401, "without a certificate: {}", without.text());
         let own = [&forged[..], &["--cert", &certificate, "--key", &key]].concat();
         let with = web::get_with(&turn, &url(&question), &own);
-        assert!(!with.is_ok(), "with a certificate that nobody signed: {}", with.text());
+        assert!(!with.is_ok(), "with a certificate that no authority signed: {}", with.text());
         assert!(!with.text().contains("live_viewers"), "{}", with.text());
         assert!(web::get_with(&turn, &url("/readyz"), &["--insecure"]).is_ok(), "the kubelet may ask how it is");
         asked += 1;
@@ -170,7 +170,7 @@ fn a_full_edge_refuses_politely_and_is_relieved() {
         assert!(refusal.headers.contains(header), "{header}: {}", refusal.headers);
     }
     let inside = web::get(&turn, &format!("http://{}:8080/live/stage/media.m3u8", first.ip));
-    assert!(inside.is_ok(), "whoever watches goes on watching");
+    assert!(inside.is_ok(), "viewers go on watching");
     assert!(event.pods("edge").iter().any(|pod| pod.uid == first.uid && pod.ready), "a full edge stays Ready");
     crowd.wait_until_all_watch(LIMIT);
     figure("45 viewers at an edge for 20: all watch after", began.elapsed());

@@ -96,7 +96,7 @@ fn nobody_notices_that_the_api_server_is_gone() {
         event.condition("Live").is_ok_and(|(status, ..)| status == "True") && event.ready_edges().len() == 3
     })
     .unwrap();
-    // Long enough for whoever would start something new now.
+    // Long enough for a replica that would start something new now.
     let after = Instant::now();
     wait::until_true("a while after it", LIMIT, || after.elapsed() > Duration::from_secs(15)).unwrap();
     assert_eq!(known(&event.wait_for_edges(3)), known(&edges), "the same edges, never restarted");

@@ -40,7 +40,7 @@ fn a_viewer_does_not_notice_a_drained_node() {
     let other = [1, 2].map(node_name).into_iter().find(|node| *node != home).unwrap();
     let uncordon = Afterwards(|| [1, 2].map(node_name).iter().for_each(|n| drop(turn.kubectl(&["uncordon", n]))));
 
-    // The node with edges, while everybody watches.
+    // The node with edges, while all viewers watch.
     let edges = event.wait_for_edges(4);
     assert!(edges.iter().any(|pod| pod.node == other), "{edges:?}");
     let mut crowd = Crowd::start(&at, 300, UNNOTICED, &["--hls", "40", &event.page("stage")]);
@@ -55,7 +55,7 @@ fn a_viewer_does_not_notice_a_drained_node() {
     figure("crowd, node drained", report.summary());
     turn.kubectl(&["uncordon", &other]).unwrap();
 
-    // While somebody publishes the node of the ingest cannot be drained; afterwards it can.
+    // While an encoder publishes, the node of the ingest cannot be drained; afterwards it can.
     let ingest = event.ingest();
     let refused = turn.kubectl(&[
         "drain",
@@ -80,7 +80,7 @@ fn a_viewer_does_not_notice_a_drained_node() {
     drop(uncordon);
 }
 
-/// Nothing, that is, beyond a pause: whoever waits for an answer of an edge that is gone waits for his player to try
+/// Nothing, that is, beyond a pause: a viewer that waits for an answer of an edge that is gone waits for its player to try
 /// again, and rules of Services lead there until the edge is deleted. No viewer is lost, none sees a number go back or
 /// two edges disagree; failed reads and stalls are printed.
 #[test]
@@ -115,7 +115,7 @@ fn a_lost_node_costs_the_audience_nothing() {
     turn.kill_node(2).unwrap();
     let lost = Instant::now();
     let mut first_deleted = None;
-    wait::until_true("nobody to be led to the lost node any more", LIMIT, || {
+    wait::until_true("no viewer to be led to the lost node any more", LIMIT, || {
         let pods = event.pods("edge");
         if first_deleted.is_none() && gone.iter().any(|g| pods.iter().all(|pod| pod.uid != g.uid || pod.ending)) {
             first_deleted = Some(lost.elapsed());

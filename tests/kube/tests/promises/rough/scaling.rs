@@ -1,4 +1,4 @@
-//! Edges follow a crowd that loads the machine, and what happens when nobody tells how large it is.
+//! Edges follow a crowd that loads the machine, and what happens when no metric says how large it is.
 
 use super::Afterwards;
 use crate::crowd::{Crowd, UNHARMED, UNNOTICED};
@@ -46,7 +46,7 @@ fn edges_follow_a_flash_crowd_without_one_error() {
     let step = Instant::now();
     let first = watch_the_rush(&event, &before, &late, step);
     figure("step of the crowd to the first new Ready edge", first);
-    figure("step of the crowd to everybody watching", step.elapsed());
+    figure("step of the crowd to all watching", step.elapsed());
     figure("edges then", event.ready_edges().len());
     let (early, late) = (early.finish(), late.finish());
     early.must_hold();
@@ -76,12 +76,12 @@ fn settled(event: &Event<'_>) -> Vec<Pod> {
     .unwrap()
 }
 
-/// Waits until everybody watches, prints a line every second, and answers when the first edge came that was not there
+/// Waits until all viewers watch, prints a line every second, and answers when the first edge came that was not there
 /// `before`.
 fn watch_the_rush(event: &Event<'_>, before: &[Pod], crowd: &Crowd, step: Instant) -> Duration {
     let new = |pod: &Pod| before.iter().all(|known| known.uid != pod.uid);
     let (mut first, mut said) = (None, None);
-    wait::until_true("everybody to watch", LIMIT, || {
+    wait::until_true("all viewers to watch", LIMIT, || {
         let edges = event.ready_edges();
         if first.is_none() && edges.iter().any(new) {
             first = Some(step.elapsed());
@@ -162,16 +162,17 @@ fn a_foreign_metrics_api_is_reported_and_the_operator_backend_takes_over_when_to
             "spec": {
                 "group": "custom.metrics.k8s.io", "version": version, "groupPriorityMinimum": 100,
                 "versionPriority": priority, "insecureSkipTLSVerify": true,
-                "service": {"name": "somebody-elses", "namespace": at.name},
+                "service": {"name": "another-adapter", "namespace": at.name},
             },
         });
         turn.apply(&service.to_string()).unwrap();
     }
     let sized = json!({"edges": {"min": 1, "max": 4, "viewersPerEdge": 20, "targetUtilizationPercent": 50}});
     let event = Event::ready(&at, "told", &["stage"], &sized);
-    // Until it has looked again it may still say that the API is nobody's.
-    let (reason, message) = event
-        .wait_until("AutoscalingActive", LIMIT, |status, _, said| status == "False" && said.contains("somebody-elses"));
+    // Until it has looked again it may still say that the API has no backend.
+    let (reason, message) = event.wait_until("AutoscalingActive", LIMIT, |status, _, said| {
+        status == "False" && said.contains("another-adapter")
+    });
     assert_eq!(reason, "NoMetrics");
     assert!(message.contains("operator"), "what to do: {message}");
 
