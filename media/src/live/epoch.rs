@@ -15,8 +15,9 @@ const TAIL_MS_MIN: u64 = 300;
 /// Where no edge remembers numbers, media sequence numbers count these milliseconds since [`NUMBERS_BEGIN_MS`]: no
 /// segment is that short, so a number is above all that were ever given out.
 const MSN_MS: u64 = 250;
-/// The same for discontinuity sequence numbers: at most one epoch a second is opened.
-const DSEQ_MS: u64 = 1_000;
+/// The same for discontinuity sequence numbers, and few: with each playlist hls.js walks through all numbers below those that
+/// are listed ([ADR 17](../../../docs/adr/0017-discontinuity-numbers-stay-small.md)).
+const DSEQ_MS: u64 = 300_000;
 
 /// A segment is closed without another message once nothing came for this long: what it shows is listed while the
 /// picture stands still. Shorter silences are lateness of the network.
