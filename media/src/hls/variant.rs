@@ -41,6 +41,8 @@ pub struct Listed<'a> {
     pub entries: &'a [Entry],
     /// Segments of another epoch are listed.
     pub other_epochs: bool,
+    /// A segment of this epoch had more pictures than declared ([`outruns`]).
+    pub outrun: bool,
     /// Target duration in seconds: much shorter segments say nothing of the bit rate.
     pub target_s: u32,
 }
@@ -75,22 +77,30 @@ pub fn variant(tracks: &TrackSet, newest: Newest, listed: &Listed<'_>) -> Varian
         None => before.and_then(|before| before.resolution),
     };
     let names: Vec<_> = names.into_iter().flatten().collect();
-    let declared_milli = video.as_ref().and_then(|video| frame_rate_milli(video, tracks.metadata.as_deref()));
-    // The highest of all that is listed (RFC 8216, 4.3.4.2).
-    let frame_rate_milli =
-        declared_milli.filter(|milli| keeps_to(*milli, newest)).max(before.and_then(|before| before.frame_rate_milli));
+    let own = video.as_ref().map(|video| frame_rate_milli(video, tracks).filter(|_| !listed.outrun));
+    let earlier = named(false).and(before).map(|before| before.frame_rate_milli);
+    // The highest of all that is listed (RFC 8216, 4.3.4.2): unknown while that of one epoch is.
+    let frame_rate_milli = own.into_iter().chain(earlier).reduce(|one, other| Some(one?.max(other?))).flatten();
     let bandwidth = followed(tracks, newest, listed);
     let average = Some(average(newest, listed).min(bandwidth));
     Variant { bandwidth, codecs: names.join(","), resolution, average, frame_rate_milli }
 }
 
 /// Frames a second that the parameter sets declare, else the metadata; in thousandths.
-fn frame_rate_milli(video: &Config, metadata: Option<&[u8]>) -> Option<u32> {
+fn frame_rate_milli(video: &Config, tracks: &TrackSet) -> Option<u32> {
     let sane = |milli: &u32| (1..=FRAME_RATE_MILLI_MAX).contains(milli);
-    let declared = || number(metadata?, "framerate").map(|rate| rate * 1_000.0);
+    let declared = || number(tracks.metadata.as_deref()?, "framerate").map(|rate| rate * 1_000.0);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate; NaN gives 0")]
     let declared = || declared().map(|milli| milli.round() as u32);
     video.frame_rate_milli().filter(sane).or_else(|| declared().filter(sane))
+}
+
+/// Whether a segment shows that the declared frame rate is too low. Such a declaration says nothing of its whole epoch.
+#[must_use]
+pub fn outruns(tracks: &TrackSet, newest: Newest) -> bool {
+    let video = tracks.video.as_ref().and_then(|body| Config::read(Track::Video, body).ok());
+    let declared = video.and_then(|video| frame_rate_milli(&video, tracks));
+    declared.is_some_and(|milli| !keeps_to(milli, newest))
 }
 
 /// Whether a segment has no more pictures than a frame rate allows.
@@ -161,7 +171,8 @@ fn bandwidth(bits_per_s: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const FIRST: Listed<'static> = Listed { before: None, entries: &[], other_epochs: false, target_s: 2 };
+    const FIRST: Listed<'static> =
+        Listed { before: None, entries: &[], other_epochs: false, outrun: false, target_s: 2 };
 
     #[test]
     fn bandwidth_bounds_the_first_segment_and_is_a_round_figure() {
@@ -261,18 +272,26 @@ mod tests {
             b"\x17\0\0\0\0\x01\x42\xc0\x0b\xff\xe1\x00\x17\x67\x42\xc0\x0b\xda\x05\x06\x7e\x7c\x04\x40\x00\x00\x03\
             \x00\x40\x00\x00\x05\x03\xc5\x0a\xa8\x01\x00\x04\x68\xce\x0f\xc8";
         let video = TrackSet { video: Some(AVC.into()), ..TrackSet::default() };
-        let of = |pictures, listed: &Listed<'_>| {
-            variant(&video, Newest { pictures, ..newest(1_000, 2_000_000) }, listed).frame_rate_milli
-        };
-        let declared = of(1, &FIRST).expect("the parameter set says it");
-        let pictures = 2 * declared / 1_000;
-        assert_eq!(of(pictures, &FIRST), Some(declared));
-        assert_eq!(of(pictures * 2, &FIRST), None, "twice as many came");
-        let faster = Variant { frame_rate_milli: Some(declared * 2), ..Variant::default() };
-        let both = Listed { before: Some(&faster), other_epochs: true, ..FIRST };
-        assert_eq!(of(pictures, &both), Some(declared * 2), "segments of another epoch are listed");
-        let alone = Listed { before: Some(&faster), ..FIRST };
-        assert_eq!(of(pictures, &alone), Some(declared));
+        let of = |listed: &Listed<'_>| variant(&video, newest(1_000, 2_000_000), listed).frame_rate_milli;
+        let declared = of(&FIRST).expect("the parameter set says it");
+        let sent = |pictures| outruns(&video, Newest { pictures, ..newest(1_000, 2_000_000) });
+        assert!(!sent(2 * declared / 1_000) && sent(4 * declared / 1_000), "twice as many came");
+        assert_eq!(of(&Listed { outrun: true, ..FIRST }), None, "once the declaration was wrong");
+        let codecs = "avc1.42c00b".to_owned();
+        let rows = [Some(declared * 2), Some(declared / 2), None].map(|frame_rate_milli| Variant {
+            frame_rate_milli,
+            codecs: codecs.clone(),
+            ..Variant::default()
+        });
+        for (before, both) in rows.iter().zip([Some(declared * 2), Some(declared), None]) {
+            let listed = Listed { before: Some(before), ..FIRST };
+            assert_eq!(of(&Listed { other_epochs: true, ..listed }), both, "segments of another epoch are listed");
+            assert_eq!(of(&Listed { other_epochs: true, outrun: true, ..listed }), None, "an earlier rate is not ours");
+            assert_eq!(of(&listed), Some(declared), "only this epoch is listed");
+        }
+        let sound = Variant { codecs: "mp4a.40.2".into(), ..Variant::default() };
+        let listed = Listed { before: Some(&sound), other_epochs: true, ..FIRST };
+        assert_eq!(of(&listed), Some(declared), "sound has no frame rate");
     }
 
     fn newest(bytes: u64, lasted_us: u64) -> Newest {

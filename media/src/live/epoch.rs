@@ -2,7 +2,7 @@
 
 use super::timeline::Timeline;
 use crate::hls::cut::{self, Cut};
-use crate::hls::variant::{Listed, Newest};
+use crate::hls::variant::{self, Listed, Newest};
 use crate::hls::window;
 use crate::ledger::{Entry, EpochId, Ledger, Life, ListProfile, Msn, NUMBERS_BEGIN_MS, Presentation};
 use crate::relay::{Closed, End, Epoch, Mark};
@@ -80,6 +80,8 @@ pub(super) struct OpenEpoch {
     dseq: Option<u64>,
     /// Cuts that no key frame allowed, so far.
     forced_cuts: u64,
+    /// A segment had more pictures than the encoder declares.
+    outrun: bool,
     /// The text of playlists from the next segment on.
     list_profile: ListProfile,
 }
@@ -117,6 +119,7 @@ impl OpenEpoch {
             arrivals_ms,
             dseq: None,
             forced_cuts: 0,
+            outrun: false,
             list_profile: ListProfile::ONE,
         })
     }
@@ -293,6 +296,7 @@ impl OpenEpoch {
         });
         let lasted_us = (t_ms - segment.t_ms) * 1_000;
         let newest = Newest { bytes: digest.length(), lasted_us, pictures: segment.pictures };
+        self.outrun |= variant::outruns(&self.tracks, newest);
         let presentation = self.followed(ledger, newest);
         let entry = Entry {
             msn: segment.msn,
@@ -318,7 +322,7 @@ impl OpenEpoch {
         let (entries, listed) = known.map_or((&[][..], &[][..]), |_| (ledger.entries.as_slice(), ledger.listed()));
         let target_s = known.map_or_else(|| cut::target_s(self.cutting.segment_ms, newest.lasted_us), |p| p.target_s);
         let other_epochs = listed.iter().any(|entry| entry.epoch != self.id);
-        let listed = Listed { before: known.map(|p| &p.variant), entries, other_epochs, target_s };
+        let listed = Listed { before: known.map(|p| &p.variant), entries, other_epochs, outrun: self.outrun, target_s };
         let variant = crate::hls::variant(&self.tracks, newest, &listed);
         Presentation { first_epoch: self.presentation, target_s, variant, list_profile: self.list_profile }
     }
