@@ -124,7 +124,10 @@ fn accepted(event: &Event, plan: &Plan, seen: &Observed) -> Verdict {
         (None, None) => {
             unknown(reason::NOT_OBSERVED, "the spec is valid; the Secrets it refers to have not been checked yet")
         }
-        (None, Some(_)) => yes(reason::VALID, "the spec is valid and everything it refers to exists"),
+        (None, Some(_)) => {
+            let doubts = answer(seen.ingest.as_ref()).map(|said| secrets::doubts(plan, said)).unwrap_or_default();
+            yes(reason::VALID, format!("the spec is valid and everything it refers to exists{doubts}"))
+        }
     }
 }
 

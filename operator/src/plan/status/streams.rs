@@ -22,9 +22,14 @@ fn measured_part(seen: &Observed, stream: &Stream, old: Option<&StreamStatus>) -
     let Some(said) = said else {
         return StreamStatus { name: stream.name.to_string(), ..old.cloned().unwrap_or_default() };
     };
-    let Some(now) = said.streams.get(stream.name.as_str()).filter(|now| now.live) else {
+    let Some(now) = said.streams.get(stream.name.as_str()) else {
         return StreamStatus { name: stream.name.to_string(), ..StreamStatus::default() };
     };
+    if !now.live {
+        // Faults of its keys are there before an encoder is.
+        let warnings = warnings(&now.warnings, old);
+        return StreamStatus { name: stream.name.to_string(), warnings, ..StreamStatus::default() };
+    }
     let old = old.filter(|old| old.live);
     StreamStatus {
         name: stream.name.to_string(),

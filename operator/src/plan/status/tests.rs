@@ -206,6 +206,18 @@ fn small_changes_of_measured_numbers_are_no_news() {
 }
 
 #[test]
+fn warnings_of_a_stream_are_there_before_its_encoder_is() {
+    let mut seen = healthy();
+    let said = seen.ingest.as_mut().unwrap().status.as_mut().unwrap().ingest.as_mut().unwrap();
+    let stream = said.streams.get_mut("hall-a").unwrap();
+    stream.live = false;
+    stream.warnings = vec!["OnlyBackupKey (no main encoder can publish: it has no key)".into()];
+    let status = status(&seen, None, NOON);
+    let stream = status.streams.iter().find(|stream| stream.name == "hall-a").unwrap();
+    assert!(!stream.live && stream.warnings == ["OnlyBackupKey (no main encoder can publish: it has no key)"]);
+}
+
+#[test]
 fn what_cannot_be_seen_now_stays_as_it_was() {
     let first = status(&healthy(), None, NOON);
     let blind = status(&Observed::default(), Some(&first), "2026-12-01T12:00:10Z");
@@ -241,6 +253,9 @@ fn a_missing_secret_is_known_by_what_the_ingest_says_it_loaded() {
         (value.to_owned(), reason.to_owned(), message.to_owned())
     };
     assert_eq!(accepted(|_| ()).0, "True");
+    const LONELY: &str = "hall-b: only a backup key, so that no main encoder can publish";
+    let (value, _, message) = accepted(|said| said.key_problems.push(LONELY.into()));
+    assert!(value == "True" && message.ends_with(LONELY) && message.contains("Secret my-keys"), "{message}");
     let (value, reason, message) = accepted(|said| {
         said.keys.insert("hall-b".into(), 0);
         said.key_problems.push("hall-b: shorter than 8 bytes".into());

@@ -17,6 +17,15 @@ pub(super) fn missing(event: &Event, plan: &Plan, said: &IngestStatus) -> Vec<Ob
     [keys, forward].into_iter().flatten().flatten().collect()
 }
 
+/// What is wrong with data keys beside those that work, as the rest of a sentence; empty without a fault.
+pub(super) fn doubts(plan: &Plan, said: &IngestStatus) -> String {
+    let in_force = said.config_version == plan.ingest.settings.version;
+    match plan.keys.publish.as_ref().filter(|_| in_force && !said.key_problems.is_empty()) {
+        Some(secret) => format!("; Secret {}: {}", secret.as_str(), said.key_problems.join(", ")),
+        None => String::new(),
+    }
+}
+
 fn without_key(event: &Event, secret: &str, said: &IngestStatus) -> Option<Objection> {
     let names = event.streams.iter().map(|stream| stream.name.as_str());
     let without: Vec<&str> = names.filter(|name| said.keys.get(*name).copied().unwrap_or(0) == 0).collect();
