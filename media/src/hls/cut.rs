@@ -22,6 +22,9 @@ const ROUNDED_AWAY_US: u64 = 499_000;
 /// and clocks that round to milliseconds, not a longer distance of key frames.
 const FORGIVEN_US: u64 = 100_000;
 
+/// Sound alone of less than this before a picture is no segment of its own: too short to be worth a request.
+const RESUMED_MS_MIN: u64 = 300;
+
 /// What the cut depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
@@ -34,6 +37,8 @@ pub struct State {
     /// No picture came for so long that sound may end a segment. While pictures come only they do: sound may be ahead
     /// of them by seconds.
     pub video_silent: bool,
+    /// The open segment has no picture so far.
+    pub pictureless: bool,
     /// Start of the open segment.
     pub start_ms: u64,
 }
@@ -58,7 +63,9 @@ pub fn decide(state: &State, frame: &Frame) -> Cut {
         Track::Video => frame.key(),
         Track::Audio => !state.has_video,
     };
-    if can_start && lasted_ms * 10 >= state.segment_ms * 9 {
+    // Where pictures come back a player can start with them, and the segments after it end at key frames again.
+    let resumes = frame.track == Track::Video && state.pictureless && lasted_ms >= RESUMED_MS_MIN;
+    if can_start && (resumes || lasted_ms * 10 >= state.segment_ms * 9) {
         return Cut::AtKey;
     }
     let decides = match frame.track {
@@ -97,10 +104,17 @@ mod tests {
     use crate::track::{Class, Media};
     use bytes::Bytes;
 
-    const VIDEO: State =
-        State { segment_ms: 2000, target_s: Some(2), has_video: true, video_silent: false, start_ms: 60_000 };
+    const VIDEO: State = State {
+        segment_ms: 2000,
+        target_s: Some(2),
+        has_video: true,
+        video_silent: false,
+        pictureless: false,
+        start_ms: 60_000,
+    };
     const FIRST: State = State { target_s: None, ..VIDEO };
     const SILENT: State = State { video_silent: true, ..VIDEO };
+    const RESUMED: State = State { pictureless: true, ..VIDEO };
     const AUDIO_ONLY: State = State { has_video: false, ..VIDEO };
 
     fn frame(track: Track, key: bool, lasted_ms: u64) -> Frame {
@@ -127,6 +141,10 @@ mod tests {
             (SILENT, audio, 2299, Cut::No),
             (SILENT, audio, 2300, Cut::Forced),
             (SILENT, key, 2000, Cut::AtKey),
+            (RESUMED, key, 299, Cut::No),
+            (RESUMED, key, 300, Cut::AtKey),
+            (RESUMED, inter, 300, Cut::No),
+            (RESUMED, audio, 300, Cut::No),
             (FIRST, key, 1800, Cut::AtKey),
             (FIRST, inter, 9999, Cut::No),
             (FIRST, audio, 9999, Cut::No),
@@ -179,8 +197,7 @@ mod tests {
                     let rounded = (duration_us(0, lasted_ms, target) + 500_000) / 1_000_000;
                     assert!(rounded <= u64::from(target), "segment {segment_ms}, first {first_ms}, {lasted_ms} ms");
                 }
-                let state =
-                    State { segment_ms, target_s: Some(target), has_video: true, video_silent: true, start_ms: 0 };
+                let state = State { segment_ms, target_s: Some(target), video_silent: true, start_ms: 0, ..VIDEO };
                 let as_before = first_ms.min(FIRST_SEGMENT_MS_MAX);
                 let frame = Frame { t_ms: as_before, ..frame(Track::Audio, false, 0) };
                 assert_eq!(decide(&state, &frame), Cut::No, "a key frame at {as_before} ms again would come too late");

@@ -207,6 +207,7 @@ impl OpenEpoch {
             target_s: continued(ledger).map(|p| p.target_s),
             has_video: self.tracks.video.is_some(),
             video_silent,
+            pictureless: self.segment.pictures == 0,
             start_ms: self.segment.t_ms,
         };
         match cut::decide(&state, frame) {
