@@ -2,6 +2,7 @@
 //! All are published at once, as streams of one event.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
+use e2e::browser::play_all;
 use e2e::follow::{self, Follower, Seen};
 use e2e::frames::{pictures, starts_with_a_key_frame, transport_stream};
 use e2e::http;
@@ -32,8 +33,20 @@ struct Row {
     warnings: &'static [&'static str],
     /// Whose parameter sets are in force at the end.
     video: Clip,
+    watched: Watched,
     /// A session that ends half a second before the one of the shape begins.
     before: Option<fn() -> Reel>,
+}
+
+/// How hls.js plays a list from its beginning. No error ends it, and nine tenths of the pictures are decoded.
+#[derive(Clone, Copy)]
+enum Watched {
+    /// To its end.
+    Whole,
+    /// Each picture lasts a thirtieth of a second in its buffer, so that its position stands still (ADR 11).
+    WithHoles,
+    /// It begins again at the segment where sound begins, that many milliseconds after the first picture (ADR 11).
+    AgainFrom(u32),
 }
 
 /// A shape that is like any other after all.
@@ -45,6 +58,7 @@ const PLAIN: Row = Row {
     lost: 0,
     warnings: &[],
     video: Clip::Small,
+    watched: Watched::Whole,
     before: None,
 };
 
@@ -89,6 +103,20 @@ const ROWS: &[Row] = &[
         shape: |reel| reel.each(|tag| if tag.kind == 9 && tag.picture() != Some(false) { vec![tag] } else { vec![] }),
         segments: 6,
         lost: 1,
+        watched: Watched::WithHoles,
+        ..PLAIN
+    },
+    // The picture stands still for six seconds, with sound.
+    Row {
+        name: "paused",
+        shape: |reel| {
+            reel.each(
+                |tag| {
+                    if tag.picture().is_some() && (4_000..10_000).contains(&tag.at_ms) { vec![] } else { vec![tag] }
+                },
+            )
+        },
+        warnings: &["GopTooLong"],
         ..PLAIN
     },
     // A camera starts again: its clock begins at zero, and the sound goes on.
@@ -136,6 +164,7 @@ const ROWS: &[Row] = &[
             })
         },
         discontinuities: 1,
+        watched: Watched::AgainFrom(4_000),
         ..PLAIN
     },
     // The size changes, and only the key frames say so.
@@ -294,6 +323,28 @@ async fn every_shape_becomes_what_it_has_to() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    hls_js_plays_them_all(&fleet, &clip).await;
+}
+
+async fn hls_js_plays_them_all(fleet: &Fleet, clip: &Reel) {
+    let edge = fleet.edge(1).unwrap().http;
+    let urls: Vec<_> = ROWS.iter().map(|row| format!("http://{edge}/live/{}/index.m3u8", row.name)).collect();
+    let all = play_all(&urls).await.unwrap();
+    let mut wrong = Vec::new();
+    for (row, url) in ROWS.iter().zip(&urls) {
+        let played = all.iter().find(|played| played.url == *url).unwrap();
+        let (from_ms, restarts) = if let Watched::AgainFrom(ms) = row.watched { (ms, 1) } else { (0, 0) };
+        let reel = (row.shape)(clip.clone());
+        let published = reel.tags().iter().filter(|tag| tag.picture().is_some() && tag.at_ms >= from_ms).count();
+        let to_the_end = played.end.is_some_and(|end| played.time >= end - 1.0);
+        // A player is at its end before it shows the last picture.
+        let enough = (played.frames + 1) * 10 >= (published - row.lost) * 9;
+        let undisturbed = played.fatal.is_empty() && played.restarts.len() == restarts;
+        if !(undisturbed && enough && (to_the_end || matches!(row.watched, Watched::WithHoles))) {
+            wrong.push(format!("{}: {published} pictures published: {played:?}", row.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 async fn check(
@@ -318,7 +369,7 @@ async fn check(
     anyhow::ensure!(*warnings == expected, "warnings {warnings:?}");
     for (name, body) in &seen.segments {
         transport_stream(body)?;
-        anyhow::ensure!(starts_with_a_key_frame(body)?, "{name} does not begin with a key frame");
+        anyhow::ensure!(starts_with_a_key_frame(body)? != Some(false), "{name} does not begin with a key frame");
     }
     let decoded = decoded(fleet, row, seen).await?;
     let least = published - row.lost;

@@ -1,6 +1,6 @@
 //! hls.js in headless Chromium, by `tests/browser/watch.mjs`.
 
-use crate::process::Running;
+use crate::process::{Running, output};
 use crate::wait::wait_for;
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -116,6 +116,36 @@ impl Browser {
         self.process.wait(15).await?;
         Ok(self.now())
     }
+}
+
+/// What hls.js made of one finished list (`tests/browser/shapes.mjs`).
+#[derive(Clone, Debug, Deserialize)]
+pub struct Played {
+    /// The list.
+    pub url: String,
+    /// Position in seconds.
+    pub time: f64,
+    /// End of the list in seconds; none if it was never loaded.
+    pub end: Option<f64>,
+    /// Pictures decoded.
+    pub frames: usize,
+    /// Errors that hls.js overcame.
+    pub errors: Vec<String>,
+    /// Errors after which a new player began at the segment in question, as the page does where a track begins.
+    pub restarts: Vec<String>,
+    /// Other errors that ended the player.
+    pub fatal: Vec<String>,
+}
+
+/// Plays all `urls`, each from the beginning of its list to its end, in any order.
+///
+/// # Errors
+/// When node or the browser fails.
+pub async fn play_all(urls: &[String]) -> Result<Vec<Played>> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser/shapes.mjs");
+    let (status, lines, complaints) = output(Command::new("node").arg(script).args(urls), 120).await?;
+    anyhow::ensure!(status.success(), "shapes.mjs: {status}: {complaints}");
+    lines.lines().map(|line| serde_json::from_str(line).context("failed to read a line of shapes.mjs")).collect()
 }
 
 /// The samples that a script in `tests/browser` writes, a JSON document a line, as they come.

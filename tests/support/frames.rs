@@ -46,20 +46,20 @@ async fn hashes(file: &Path, how: &[&str]) -> Result<Vec<String>> {
     Ok(text.lines().filter(|l| !l.starts_with('#')).filter_map(hash).collect())
 }
 
-/// Whether a segment says that decoding can begin at its first picture (ISO/IEC 13818-1, 2.4.3.5).
+/// Whether a segment says that decoding can begin at its first picture (ISO/IEC 13818-1, 2.4.3.5); `None` without a picture.
 ///
 /// # Errors
 /// At a packet that is wrong.
-pub fn starts_with_a_key_frame(bytes: &[u8]) -> Result<bool> {
+pub fn starts_with_a_key_frame(bytes: &[u8]) -> Result<Option<bool>> {
     let mut reader = TsPacketReader::new(bytes);
     while let Some(packet) = reader.read_ts_packet().context("a packet is wrong")? {
         if let Some(TsPayload::PesStart(pes)) = &packet.payload
             && pes.header.stream_id.is_video()
         {
-            return Ok(packet.adaptation_field.is_some_and(|field| field.random_access_indicator));
+            return Ok(Some(packet.adaptation_field.is_some_and(|field| field.random_access_indicator)));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Parses every packet of transport stream bytes and checks that continuity counters run on without a hole.

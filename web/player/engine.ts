@@ -36,6 +36,9 @@ const CATCH_UP_RATE = 1.1;
 const RECOVERIES_MAX = 2;
 const RECOVERED_MS = 30_000;
 
+/** Name of the error of hls.js for a segment with a track that the first one did not have. */
+const OTHER_TRACKS = 'HlsJsTrackRemovedError';
+
 const HLS_TYPE = 'application/vnd.apple.mpegurl';
 
 export function open(opening: Opening): Engine | null {
@@ -57,17 +60,23 @@ function persistent(attempts: number): LoadPolicy {
 }
 
 class HlsEngine implements Engine {
-  readonly #hls: Hls;
+  #hls: Hls;
   readonly #opening: Opening;
   #recoveries = 0;
   #recoveredAt = 0;
 
   constructor(opening: Opening) {
     this.#opening = opening;
+    this.#hls = this.#begun(BEHIND_SEGMENTS);
+  }
+
+  /** `behind`: segments behind the newest. */
+  #begun(behind: number): Hls {
+    const opening = this.#opening;
     const once = { default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 20_000, timeoutRetry: null, errorRetry: null } };
-    this.#hls = new Hls({
+    const hls = new Hls({
       enableWorker: false,
-      liveSyncDurationCount: BEHIND_SEGMENTS,
+      liveSyncDurationCount: behind,
       maxLiveSyncPlaybackRate: CATCH_UP_RATE,
       backBufferLength: opening.beside ? 0 : BACK_S,
       // The first playlist is asked for once: only the page can tell a full edge from a stream that is not there.
@@ -75,10 +84,11 @@ class HlsEngine implements Engine {
       playlistLoadPolicy: persistent(8),
       fragLoadPolicy: persistent(6),
     });
-    this.#hls.on(Hls.Events.MANIFEST_PARSED, () => opening.ready());
-    this.#hls.on(Hls.Events.ERROR, (_, error) => this.#failed(error));
-    this.#hls.loadSource(opening.url);
-    this.#hls.attachMedia(opening.video);
+    hls.on(Hls.Events.MANIFEST_PARSED, () => opening.ready());
+    hls.on(Hls.Events.ERROR, (_, error) => this.#failed(error));
+    hls.loadSource(opening.url);
+    hls.attachMedia(opening.video);
+    return hls;
   }
 
   pictureAt(): number | null {
@@ -106,7 +116,20 @@ class HlsEngine implements Engine {
     this.#recoveredAt = now;
     this.#recoveries += 1;
     if (this.#recoveries > RECOVERIES_MAX) this.#opening.trouble({ kind: 'undecodable' }, what);
+    else if (error.error.name === OTHER_TRACKS) this.#beginAgain();
     else this.#hls.recoverMediaError();
+  }
+
+  /**
+   * Buffers are made for the tracks of the first segment. Where sound or a picture begins later they are made anew, from
+   * the newest segment on, since older ones may be without it.
+   */
+  #beginAgain(): void {
+    this.#hls.destroy();
+    this.#hls = this.#begun(1);
+    this.#hls.once(Hls.Events.FRAG_BUFFERED, () => {
+      this.#hls.config.liveSyncDurationCount = BEHIND_SEGMENTS;
+    });
   }
 }
 

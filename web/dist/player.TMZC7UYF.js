@@ -1,0 +1,1 @@
+import{t as a}from"./core.S3IQ56GS.js";export{a as LecternPlayer};
