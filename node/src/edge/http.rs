@@ -10,6 +10,7 @@ mod connection;
 mod find;
 mod live;
 mod page;
+mod progress;
 mod range;
 mod reply;
 mod request;
@@ -23,6 +24,8 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{AGE_ABOVE_TARGET_MS, AGE_MS, AGE_SPREAD_PERCENT, HEAD_MS_MAX, IDLE_MS_MAX, WRITE_STALL_MS_MAX};
+pub use connection::{
+    AGE_ABOVE_TARGET_MS, AGE_MS, AGE_SPREAD_PERCENT, ANSWER_MS_MAX, HEAD_MS_MAX, IDLE_MS_MAX, WRITE_STALL_MS_MAX,
+};
 pub use serve::{HEAD_BYTES_MAX, serve};
 pub use state::HttpState;

@@ -51,7 +51,12 @@ fn has_its_host(version: Version, headers: &HeaderMap) -> bool {
 }
 
 /// The headers and counts that every answer has.
-fn finish(state: &HttpState, connection: &Connection, head: &RequestHead, response: Response<Body>) -> Response<Body> {
+fn finish(
+    state: &HttpState,
+    connection: &Arc<Connection>,
+    head: &RequestHead,
+    response: Response<Body>,
+) -> Response<Body> {
     if let Some(class) = classify(response.status(), response.headers()) {
         state.hub.totals.answered(class);
     }
@@ -81,6 +86,7 @@ fn classify(status: StatusCode, headers: &HeaderMap) -> Option<Answered> {
         StatusCode::OK if headers.contains_key(X_CONTENT_TYPE_OPTIONS) => Some(Answered::Page),
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Some(Answered::Segment),
         StatusCode::NOT_MODIFIED => Some(Answered::NotModified),
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED => Some(Answered::NotFound),
         StatusCode::SERVICE_UNAVAILABLE if reply::is_refusal(headers) => Some(Answered::Refused),
         status if status.is_server_error() => Some(Answered::Unavailable),
         status if status.is_client_error() => Some(Answered::NotFound),

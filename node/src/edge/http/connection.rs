@@ -1,9 +1,11 @@
 //! One connection of the HTTP port: what it is doing, how long it may take, and what it has written.
 //!
-//! The state is shared between the socket wrapper that hyper drives and the answers; both run in the connection's own
-//! task, so the atomics are never contended.
+//! The state is shared between the socket wrapper that hyper drives and the answers. With HTTP/1.1 both run in the
+//! connection's own task, so the atomics are never contended. With HTTP/2 each answer has a task, and only what answers
+//! make of it renews a deadline (`progress`).
 
-use super::body::Body;
+use super::body::{Body, Piece};
+use super::progress::{Answers, Review, Sending};
 use crate::edge::counting::Protocol;
 use crate::edge::stream::hub::Hub;
 use crate::edge::stream::snapshot::Segment;
@@ -18,6 +20,9 @@ pub const HEAD_MS_MAX: u64 = 10_000;
 pub const IDLE_MS_MAX: u64 = 75_000;
 /// A peer that takes no byte of an answer.
 pub const WRITE_STALL_MS_MAX: u64 = 10_000;
+/// The longest that one answer may take, except HTTP-FLV. A reader slower than this watches nothing, and each answer keeps its
+/// segment in memory: so an edge holds the segments of its lists and of the last minute, whatever readers do.
+pub const ANSWER_MS_MAX: u64 = 60_000;
 /// Age at which a playlist answer ends the connection, so that new edges get their share.
 pub const AGE_MS: u64 = 60_000;
 /// The same while this edge has more than the autoscaler aims at.
@@ -44,6 +49,8 @@ pub struct Connection {
     deadline_ms: AtomicU64,
     written: AtomicU64,
     answered_at: AtomicU64,
+    answer_ends_ms: AtomicU64,
+    answers: Mutex<Answers>,
     counts: Mutex<Option<Arc<Segment>>>,
     retired: AtomicBool,
     given_up: AtomicBool,
@@ -61,9 +68,11 @@ impl Connection {
             opened_ms: now,
             age_permille: spread_permille(nonce),
             phase: AtomicU8::new(READING_HEAD),
-            deadline_ms: AtomicU64::new(now + HEAD_MS_MAX),
+            deadline_ms: AtomicU64::new(now + if multiplexed { IDLE_MS_MAX } else { HEAD_MS_MAX }),
             written: AtomicU64::new(0),
             answered_at: AtomicU64::new(NEVER),
+            answer_ends_ms: AtomicU64::new(NEVER),
+            answers: Mutex::default(),
             counts: Mutex::new(None),
             retired: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
@@ -73,36 +82,92 @@ impl Connection {
     /// Unix milliseconds at which it has taken too long, [`u64::MAX`] while there is no limit.
     #[must_use]
     pub fn deadline_ms(&self) -> u64 {
-        self.deadline_ms.load(Relaxed)
+        self.deadline_ms.load(Relaxed).min(self.answer_ends_ms.load(Relaxed))
     }
 
     /// A request was read.
     pub fn request_begins(&self) {
         self.finish_answer();
-        if self.phase.swap(ANSWERING, Relaxed) != ANSWERING {
-            self.hub.answering.fetch_add(1, Relaxed);
-        }
+        self.enter_answering();
         if !self.multiplexed {
             self.deadline_ms.store(NEVER, Relaxed);
+        } else if self.answers().is_empty() {
+            self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
         }
     }
 
     /// An answer goes out. Where written bytes show when it is sent, they also count the segment; gives the body as it
     /// is to be sent.
-    pub fn answer_begins(&self, body: Body) -> Body {
+    pub fn answer_begins(self: &Arc<Self>, body: Body) -> Body {
         if self.multiplexed {
-            return body;
+            return self.stream_begins(body);
         }
         let (bytes, segment, body) = match body {
             Body::Empty => (0, None, Body::Empty),
             Body::Full(bytes) => (bytes.len() as u64, None, Body::Full(bytes)),
             Body::Counted(bytes, segment) => (bytes.len() as u64, Some(segment), Body::Full(bytes)),
-            Body::Live(stream) => return Body::Live(stream),
+            Body::Live(_) | Body::Watched(_) => return body,
         };
+        self.answer_ends_ms.store(self.hub.clock.now_ms() + ANSWER_MS_MAX, Relaxed);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = segment;
         // The head comes first: with one byte more than the body, no more than a head's length is still to come.
         self.answered_at.store(self.written.load(Relaxed).saturating_add(bytes + 1), Relaxed);
         body
+    }
+
+    /// The same on a connection with many answers.
+    fn stream_begins(self: &Arc<Self>, body: Body) -> Body {
+        let (bytes, segment) = match body {
+            Body::Full(bytes) => (bytes, None),
+            Body::Counted(bytes, segment) => (bytes, Some(segment)),
+            Body::Empty | Body::Live(_) | Body::Watched(_) => {
+                self.rest_if_idle(&self.answers());
+                return body;
+            }
+        };
+        let sending = Sending::begin(Arc::clone(self), bytes.len() as u64, segment);
+        Body::Watched(Piece::watched(bytes, sending))
+    }
+
+    /// A body of HTTP/2 begins, which `begin` notes.
+    pub(super) fn body_begins<T>(&self, begin: impl FnOnce(&mut Answers, u64) -> T) -> T {
+        let mut answers = self.answers();
+        let now_ms = self.hub.clock.now_ms();
+        self.enter_answering();
+        self.deadline_ms.fetch_min(now_ms + WRITE_STALL_MS_MAX, Relaxed);
+        begin(&mut answers, now_ms)
+    }
+
+    /// See [`Connection::body_begins`]: it is sent, or the peer wants no more of it.
+    pub(super) fn body_ends(&self, id: u64) {
+        let mut answers = self.answers();
+        answers.end(id);
+        self.rest_if_idle(&answers);
+    }
+
+    /// Requests that are held do not count here: they end by themselves in seconds.
+    fn rest_if_idle(&self, answers: &Answers) {
+        if answers.is_empty() {
+            self.leave_answering();
+            self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
+        }
+    }
+
+    /// Whether a connection whose deadline has come has taken too long; if not, the deadline has moved on.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        let mut answers = self.answers();
+        let now_ms = self.hub.clock.now_ms();
+        match answers.review(now_ms) {
+            Review::Until(next_ms) => self.deadline_ms.store(next_ms, Relaxed),
+            Review::Stalled => return true,
+            Review::Nothing => {}
+        }
+        now_ms >= self.deadline_ms()
+    }
+
+    fn answers(&self) -> std::sync::MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a playlist answer should be the last on this connection.
@@ -144,9 +209,7 @@ impl Connection {
 
     /// Bytes of the peer came.
     pub(super) fn read(&self) {
-        if self.multiplexed {
-            self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
-        } else if self.phase.load(Relaxed) == IDLE {
+        if !self.multiplexed && self.phase.load(Relaxed) == IDLE {
             self.phase.store(READING_HEAD, Relaxed);
             self.deadline_ms.store(self.hub.clock.now_ms() + HEAD_MS_MAX, Relaxed);
         }
@@ -156,14 +219,14 @@ impl Connection {
     pub(super) fn wrote(&self, bytes: usize) {
         let bytes = bytes as u64;
         self.hub.totals.wrote(Protocol::Hls, bytes);
+        if self.multiplexed {
+            return;
+        }
         let written = self.written.load(Relaxed) + bytes;
         self.written.store(written, Relaxed);
-        if self.multiplexed {
-            self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
-        } else if written >= self.answered_at.load(Relaxed) {
+        if written >= self.answered_at.load(Relaxed) {
             self.finish_answer();
             self.leave_answering();
-            self.phase.store(IDLE, Relaxed);
             self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
         } else {
             self.deadline_ms.store(NEVER, Relaxed);
@@ -172,6 +235,9 @@ impl Connection {
 
     /// The socket is full.
     pub(super) fn write_blocked(&self) {
+        if self.multiplexed {
+            return;
+        }
         let stalled = self.hub.clock.now_ms() + WRITE_STALL_MS_MAX;
         if self.deadline_ms.load(Relaxed) > stalled {
             self.deadline_ms.store(stalled, Relaxed);
@@ -182,13 +248,20 @@ impl Connection {
         if self.answered_at.swap(NEVER, Relaxed) == NEVER {
             return;
         }
+        self.answer_ends_ms.store(NEVER, Relaxed);
         if let Some(segment) = self.counts.lock().unwrap_or_else(PoisonError::into_inner).take() {
             segment.fetches.complete();
         }
     }
 
+    fn enter_answering(&self) {
+        if self.phase.swap(ANSWERING, Relaxed) != ANSWERING {
+            self.hub.answering.fetch_add(1, Relaxed);
+        }
+    }
+
     fn leave_answering(&self) {
-        if self.phase.load(Relaxed) == ANSWERING {
+        if self.phase.swap(IDLE, Relaxed) == ANSWERING {
             self.hub.answering.fetch_sub(1, Relaxed);
         }
     }

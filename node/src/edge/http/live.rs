@@ -1,10 +1,10 @@
 //! HTTP-FLV. A connection whose first request asks for it leaves hyper and becomes a viewer of a shard (`serve` sees
-//! to that); what comes here is the rest: a second request on a connection, HTTP/2, HEAD, and everything that is
-//! refused.
+//! to that); what comes here is the rest: a second request on a connection, HEAD, and everything that is refused. HTTP/2
+//! is: one connection would be a hundred viewers, and no player asks for it.
 
 use super::body::Body;
 use super::connection::Connection;
-use super::reply;
+use super::reply::{self, Problem};
 use super::request::RequestHead;
 use super::state::HttpState;
 use crate::edge::counting::Protocol;
@@ -18,7 +18,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -32,6 +32,9 @@ pub fn answer(
     head: &RequestHead,
     stream: &Arc<Stream>,
 ) -> Response<Body> {
+    if connection.multiplexed {
+        return reply::problem(Problem::FlvNeedsHttp1);
+    }
     let hub = &state.hub;
     let admitted = if head.method == Method::HEAD {
         door::check(hub, stream, Protocol::Flv).map(|()| None)
@@ -56,16 +59,20 @@ struct Watching {
     ticks: Interval,
     ready: VecDeque<Bytes>,
     over: bool,
+    /// The first key frame was handed to the connection.
+    shown: bool,
+    counted: bool,
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.stream.flv_viewers.fetch_sub(1, Relaxed);
+        if self.counted {
+            self.stream.flv_viewers.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 fn frames(stream: &Arc<Stream>, merge_window: Duration) -> impl futures::Stream<Item = Bytes> + Send + use<> {
-    count(&stream.flv_viewers);
     let mut ticks = interval(merge_window.max(Duration::from_millis(10)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mirror = RingCopy::new(Arc::clone(&stream.ring));
@@ -76,6 +83,8 @@ fn frames(stream: &Arc<Stream>, merge_window: Duration) -> impl futures::Stream<
         ticks,
         ready: VecDeque::new(),
         over: false,
+        shown: false,
+        counted: false,
     };
     futures::stream::unfold(watching, |mut watching| async move {
         loop {
@@ -85,17 +94,21 @@ fn frames(stream: &Arc<Stream>, merge_window: Duration) -> impl futures::Stream<
             if watching.over {
                 return None;
             }
+            watching.count();
             watching.ticks.tick().await;
             watching.collect();
         }
     })
 }
 
-fn count(viewers: &AtomicU64) {
-    viewers.fetch_add(1, Relaxed);
-}
-
 impl Watching {
+    /// A connection is a viewer once it asks for more after its first key frame.
+    fn count(&mut self) {
+        if self.shown && !std::mem::replace(&mut self.counted, true) {
+            self.stream.flv_viewers.fetch_add(1, Relaxed);
+        }
+    }
+
     fn collect(&mut self) {
         self.mirror.refresh();
         loop {
@@ -109,6 +122,7 @@ impl Watching {
                 Next::Frame(item) => {
                     self.ready.push_back(item.wire(Form::Flv).clone());
                     self.cursor.sent();
+                    self.shown = true;
                 }
             }
         }

@@ -46,6 +46,8 @@ pub enum Problem {
     NoFlv,
     /// Not GET, HEAD or OPTIONS.
     Method,
+    /// HTTP-FLV over HTTP/2.
+    FlvNeedsHttp1,
     /// HTTP/1.1 without one Host header.
     NoHost,
 }
@@ -66,6 +68,9 @@ impl Problem {
             Self::TooManyWait => (unavailable, "too many requests are waiting\n", SOON),
             Self::Full => (unavailable, "this edge is full; others may have room\n", SOON),
             Self::NoFlv => (not_found, "HTTP-FLV is switched off for this event\n", None),
+            Self::FlvNeedsHttp1 => {
+                (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP-FLV is served over HTTP/1.1 only\n", None)
+            }
             Self::NoHost => (StatusCode::BAD_REQUEST, "a request of HTTP/1.1 has one Host header\n", None),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS\n", None),
         }

@@ -223,12 +223,12 @@ where
                 return Poll::Pending;
             }
             let now_ms = state.hub.clock.now_ms();
-            if now_ms >= deadline_ms {
+            if now_ms >= deadline_ms && connection.is_overdue() {
                 connection.give_up();
                 return Poll::Ready(());
             }
             // It was set for a deadline that has moved on since.
-            armed_ms = deadline_ms.min(now_ms + HEAD_MS_MAX);
+            armed_ms = connection.deadline_ms().min(now_ms + HEAD_MS_MAX);
             timer.as_mut().reset(instant(armed_ms));
         }
     })

@@ -26,6 +26,7 @@ mod counts;
 mod flv;
 mod holding;
 mod pages;
+mod patience;
 mod playlists;
 mod renditions;
 mod segments;

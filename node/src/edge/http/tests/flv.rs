@@ -61,6 +61,21 @@ async fn a_later_request_on_a_connection_is_streamed_too() {
 }
 
 #[tokio::test]
+async fn one_connection_of_http_2_is_not_a_hundred_viewers() {
+    let rig = Rig::new().await;
+    play(&rig);
+    let io = hyper_util::rt::TokioIo::new(TcpStream::connect(rig.address).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..100 {
+        let request = http::Request::get("http://edge/live/hall-a.flv").body(http_body_util::Empty::<Bytes>::new());
+        assert_eq!(sender.send_request(request.unwrap()).await.unwrap().status(), 505);
+    }
+    assert_eq!((rig.stream.flv_viewers.load(Relaxed), rig.state.hub.load.admitted()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_full_edge_takes_no_new_flv_viewer_and_one_without_flv_none_at_all() {
     let rig = Rig::with(Load::new(1, None, 70), Sibling::default()).await;
     play(&rig);
