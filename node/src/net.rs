@@ -5,6 +5,7 @@ pub mod clock;
 pub mod lobby;
 pub(crate) mod log_limit;
 pub(crate) mod outbox;
+pub mod places;
 pub(crate) mod pump;
 pub(crate) mod socket;
 pub mod wire;

@@ -8,6 +8,8 @@ metrics! {
     CAPACITY: Gauge "lectern_edge_capacity_viewers" [] "Viewers that this edge can serve, as configured.";
     CONNECTIONS: Gauge "lectern_edge_connections" ["stream", "protocol"] "Open RTMP and HTTP-FLV connections.";
     EGRESS: Counter "lectern_edge_egress_bytes_total" ["protocol"] "Bytes written to viewers.";
+    HTTP_CLOSED: Counter "lectern_edge_http_closed_connections_total" ["reason"]
+        "Connections of the HTTP port that the edge closed, by reason: stalled (an answer stood still for 10 s or took more than 60 s), displaced (for a newcomer, idle longest), full (a newcomer, since viewers of HTTP-FLV hold all places).";
     HTTP_CONNECTIONS: Gauge "lectern_edge_http_connections" [] "Open connections of the HTTP port.";
     LAST_MSN: Gauge "lectern_edge_last_msn" ["stream"] "Media sequence number of the newest listed segment.";
     LEVEL: Gauge "lectern_edge_stream_caught_up" ["stream"] "1 if the stream has caught up, so that it does not prevent this edge from becoming Ready.";

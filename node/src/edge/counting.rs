@@ -135,6 +135,12 @@ pub struct Totals {
     pub stalls: AtomicU64,
     /// Connections that were ended because they did not say what they wanted in time or said it wrongly.
     pub misbehaved: AtomicU64,
+    /// Connections of the HTTP port that were closed because an answer stood still or took too long.
+    pub http_stalled: AtomicU64,
+    /// Connections of the HTTP port that were closed for a newcomer.
+    pub http_displaced: AtomicU64,
+    /// Connections of the HTTP port that were closed at once, since viewers of HTTP-FLV hold all places.
+    pub http_full: AtomicU64,
     /// Segments whose hash differed from the ingest's ledger: a defect.
     pub mismatches: AtomicU64,
     /// Segments fetched from siblings.

@@ -155,6 +155,11 @@ impl StatusSource for EdgeNode {
         }
         let gauge = |value: i64| u64::try_from(value).unwrap_or(0);
         out.add(&metrics::HTTP_CONNECTIONS, &[], gauge(self.hub.http_connections.load(Relaxed)));
+        for (reason, closed) in
+            [("stalled", &totals.http_stalled), ("displaced", &totals.http_displaced), ("full", &totals.http_full)]
+        {
+            out.add(&metrics::HTTP_CLOSED, &[reason], closed.load(Relaxed));
+        }
         out.add(&metrics::SKIPS, &[], totals.skips.load(Relaxed));
         out.add(&metrics::STALLS, &[], totals.stalls.load(Relaxed));
         out.add(&metrics::MISBEHAVED, &[], totals.misbehaved.load(Relaxed));

@@ -10,6 +10,7 @@ use crate::edge::counting::Protocol;
 use crate::edge::stream::hub::Hub;
 use crate::edge::stream::snapshot::Segment;
 use crate::edge::stream::stored::Stored;
+use crate::net::places::Seat;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,7 @@ pub struct Connection {
     /// HTTP/2: many answers at once, so that written bytes belong to none of them.
     pub multiplexed: bool,
     hub: Arc<Hub>,
+    seat: Arc<Seat>,
     opened_ms: u64,
     age_permille: u64,
     phase: AtomicU8,
@@ -57,14 +59,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that was accepted just now. `nonce` spreads ages: any number that differs between connections.
+    /// A connection that was accepted just now, in that seat of the port. `nonce` spreads ages: any number that differs between connections.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, peer: SocketAddr, multiplexed: bool, nonce: u64) -> Arc<Self> {
+    pub fn new(hub: Arc<Hub>, seat: Arc<Seat>, peer: SocketAddr, multiplexed: bool, nonce: u64) -> Arc<Self> {
         let now = hub.clock.now_ms();
         Arc::new(Self {
             peer,
             multiplexed,
             hub,
+            seat,
             opened_ms: now,
             age_permille: spread_permille(nonce),
             phase: AtomicU8::new(READING_HEAD),
@@ -88,11 +91,12 @@ impl Connection {
     /// A request was read.
     pub fn request_begins(&self) {
         self.finish_answer();
-        self.enter_answering();
+        let now_ms = self.hub.clock.now_ms();
+        self.enter_answering(now_ms);
         if !self.multiplexed {
             self.deadline_ms.store(NEVER, Relaxed);
         } else if self.answers().is_empty() {
-            self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
+            self.deadline_ms.store(now_ms + IDLE_MS_MAX, Relaxed);
         }
     }
 
@@ -106,7 +110,10 @@ impl Connection {
             Body::Empty => (0, None, Body::Empty),
             Body::Full(bytes) => (bytes.len() as u64, None, Body::Full(bytes)),
             Body::Counted(bytes, segment) => (bytes.len() as u64, Some(segment), Body::Full(bytes)),
-            Body::Live(_) | Body::Watched(_) => return body,
+            Body::Live(_) | Body::Watched(_) => {
+                self.seat.watches();
+                return body;
+            }
         };
         self.answer_ends_ms.store(self.hub.clock.now_ms() + ANSWER_MS_MAX, Relaxed);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = segment;
@@ -133,7 +140,7 @@ impl Connection {
     pub(super) fn body_begins<T>(&self, begin: impl FnOnce(&mut Answers, u64) -> T) -> T {
         let mut answers = self.answers();
         let now_ms = self.hub.clock.now_ms();
-        self.enter_answering();
+        self.enter_answering(now_ms);
         self.deadline_ms.fetch_min(now_ms + WRITE_STALL_MS_MAX, Relaxed);
         begin(&mut answers, now_ms)
     }
@@ -148,8 +155,9 @@ impl Connection {
     /// Requests that are held do not count here: they end by themselves in seconds.
     fn rest_if_idle(&self, answers: &Answers) {
         if answers.is_empty() {
-            self.leave_answering();
-            self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
+            let now_ms = self.hub.clock.now_ms();
+            self.leave_answering(now_ms);
+            self.deadline_ms.store(now_ms + IDLE_MS_MAX, Relaxed);
         }
     }
 
@@ -191,13 +199,14 @@ impl Connection {
     /// It has taken too long. In the middle of an answer the kernel is to forget what it has not sent when the socket is
     /// closed; a connection that only waits for a request has nothing unsent, and is closed in good order.
     pub fn give_up(&self) {
-        let in_an_answer = self.multiplexed || self.phase.load(Relaxed) == ANSWERING;
-        self.given_up.store(in_an_answer, Relaxed);
+        let in_an_answer = self.phase.load(Relaxed) == ANSWERING;
+        self.hub.totals.http_stalled.fetch_add(u64::from(in_an_answer), Relaxed);
+        self.given_up.store(in_an_answer || self.multiplexed, Relaxed);
     }
 
     /// See [`Connection::give_up`].
     pub(super) fn is_given_up(&self) -> bool {
-        self.given_up.load(Relaxed)
+        self.given_up.load(Relaxed) || (self.seat.has_to_close() && self.phase.load(Relaxed) == ANSWERING)
     }
 
     /// The file of the segment that is being sent, and where in it `part` lies.
@@ -226,8 +235,9 @@ impl Connection {
         self.written.store(written, Relaxed);
         if written >= self.answered_at.load(Relaxed) {
             self.finish_answer();
-            self.leave_answering();
-            self.deadline_ms.store(self.hub.clock.now_ms() + IDLE_MS_MAX, Relaxed);
+            let now_ms = self.hub.clock.now_ms();
+            self.leave_answering(now_ms);
+            self.deadline_ms.store(now_ms + IDLE_MS_MAX, Relaxed);
         } else {
             self.deadline_ms.store(NEVER, Relaxed);
         }
@@ -254,13 +264,15 @@ impl Connection {
         }
     }
 
-    fn enter_answering(&self) {
+    fn enter_answering(&self, now_ms: u64) {
+        self.seat.answers(now_ms);
         if self.phase.swap(ANSWERING, Relaxed) != ANSWERING {
             self.hub.answering.fetch_add(1, Relaxed);
         }
     }
 
-    fn leave_answering(&self) {
+    fn leave_answering(&self, now_ms: u64) {
+        self.seat.is_idle(now_ms);
         if self.phase.swap(IDLE, Relaxed) == ANSWERING {
             self.hub.answering.fetch_sub(1, Relaxed);
         }
@@ -269,7 +281,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.leave_answering();
+        self.leave_answering(0);
     }
 }
 

@@ -11,6 +11,8 @@ use crate::edge::door::{self, Admitted};
 use crate::edge::stream::hub::Stream;
 use crate::edge::stream::wire::Form;
 use crate::edge::viewers::{NewViewer, tune};
+use crate::net::log_limit::LogLimit;
+use crate::net::places::{Entered, Place, Seat};
 use crate::net::socket;
 use crate::net::wire::Wire;
 use bytes::{Bytes, BytesMut};
@@ -48,21 +50,47 @@ static NONCE: AtomicU64 = AtomicU64::new(0);
 /// Serves until `stop`. Connections that are open then go on.
 pub async fn serve(state: Arc<HttpState>, listener: TcpListener, stop: CancellationToken) {
     while let Some((socket, peer)) = socket::accept(&listener, "HTTP", &stop).await {
-        tokio::spawn(connect(Arc::clone(&state), socket, peer));
+        if let Some(place) = take_place(&state) {
+            tokio::spawn(connect(Arc::clone(&state), socket, peer, place));
+        }
     }
 }
 
-async fn connect(state: Arc<HttpState>, socket: Wire, peer: SocketAddr) {
+fn take_place(state: &HttpState) -> Option<Place> {
+    static LIMIT: LogLimit = LogLimit::new();
+    let totals = &state.hub.totals;
+    let (place, closed) = match state.places.enter(state.hub.clock.now_ms()) {
+        Entered::Free(place) => return Some(place),
+        Entered::Instead(place) => (Some(place), &totals.http_displaced),
+        Entered::Full => (None, &totals.http_full),
+    };
+    closed.fetch_add(1, Relaxed);
+    if let Some(suppressed) = LIMIT.allow() {
+        let limit = state.places.limit();
+        let kept = place.is_some();
+        tracing::warn!(limit, kept, suppressed, "the HTTP port has no free place for a newcomer");
+    }
+    place
+}
+
+async fn connect(state: Arc<HttpState>, socket: Wire, peer: SocketAddr, place: Place) {
     state.hub.http_connections.fetch_add(1, Relaxed);
-    handle(&state, socket, peer).await;
+    tokio::select! {
+        () = handle(&state, socket, peer, &place.seat) => {}
+        () = place.seat.closed() => {}
+    }
     state.hub.http_connections.fetch_sub(1, Relaxed);
 }
 
-async fn handle(state: &Arc<HttpState>, mut socket: Wire, peer: SocketAddr) {
+async fn handle(state: &Arc<HttpState>, mut socket: Wire, peer: SocketAddr, seat: &Arc<Seat>) {
     if let Err(error) = socket.set_nodelay(true).and_then(|()| socket.bound_unsent(UNSENT_BYTES_MAX)) {
         tracing::trace!(%peer, %error, "gone before it began");
         return;
     }
+    let connection = |multiplexed| {
+        let nonce = NONCE.fetch_add(1, Relaxed);
+        Connection::new(Arc::clone(&state.hub), Arc::clone(seat), peer, multiplexed, nonce)
+    };
     let limit = Duration::from_millis(HEAD_MS_MAX);
     match timeout(limit, first_request(&mut socket)).await {
         Ok(Ok(First::Flv(bytes))) => {
@@ -75,10 +103,10 @@ async fn handle(state: &Arc<HttpState>, mut socket: Wire, peer: SocketAddr) {
                 }
                 return;
             }
-            drive(state, socket, peer, bytes, false).await;
+            drive(state, socket, bytes, connection(false)).await;
         }
-        Ok(Ok(First::Http1(bytes))) => drive(state, socket, peer, bytes, false).await,
-        Ok(Ok(First::Http2(bytes))) => drive(state, socket, peer, bytes, true).await,
+        Ok(Ok(First::Http1(bytes))) => drive(state, socket, bytes, connection(false)).await,
+        Ok(Ok(First::Http2(bytes))) => drive(state, socket, bytes, connection(true)).await,
         Ok(Err(_)) => {}
         Err(_) => {
             state.hub.totals.misbehaved.fetch_add(1, Relaxed);
@@ -169,12 +197,10 @@ fn flv_head(cors: &HeaderMap) -> Bytes {
     head.into()
 }
 
-async fn drive(state: &Arc<HttpState>, socket: Wire, peer: SocketAddr, already_read: Bytes, multiplexed: bool) {
-    let nonce = NONCE.fetch_add(1, Relaxed);
-    let connection = Connection::new(Arc::clone(&state.hub), peer, multiplexed, nonce);
+async fn drive(state: &Arc<HttpState>, socket: Wire, already_read: Bytes, connection: Arc<Connection>) {
     let io = TokioIo::new(Watched::new(socket, already_read, Arc::clone(&connection)));
     let service = service_fn(|request| answer(state, &connection, request));
-    if multiplexed {
+    if connection.multiplexed {
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))

@@ -9,6 +9,7 @@ use crate::edge::stream::snapshot::Snapshot;
 use crate::edge::stream::source::{SegmentSource, Wanted};
 use crate::edge::viewers::Shards;
 use crate::net::clock::Clock;
+use crate::net::places::Places;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lectern_media::ledger::{Entry, Hash, Ledger, ListProfile, Presentation, Profile, SegmentName, Variant};
@@ -66,6 +67,10 @@ impl Rig {
     }
 
     async fn with(load: Load, sibling: Sibling) -> Self {
+        Self::with_places(load, sibling, None).await
+    }
+
+    async fn with_places(load: Load, sibling: Sibling, places: Option<usize>) -> Self {
         let hub = Hub::new(load, Clock::start());
         hub.set_streams(["hall-a"]);
         hub.playback.store(Arc::new(Playback {
@@ -78,7 +83,10 @@ impl Rig {
         let merge_window = Duration::from_millis(20);
         let shards = Shards::start(&hub, 1, merge_window);
         let stream = hub.stream("hall-a").unwrap();
-        let state = HttpState::new(hub, shards, Arc::new(sibling), merge_window);
+        let mut state = HttpState::new(hub, shards, Arc::new(sibling), merge_window);
+        if let Some(places) = places {
+            Arc::get_mut(&mut state).unwrap().places = Places::new(places);
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

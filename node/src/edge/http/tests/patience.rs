@@ -151,3 +151,40 @@ async fn a_reader_that_takes_a_little_for_ever_is_reset_after_a_minute_and_lets_
     until("the reader is reset", || open(&rig) == 0).await;
     assert!(held.upgrade().is_none(), "the segment is let go of");
 }
+
+#[tokio::test]
+async fn a_newcomer_is_served_while_idle_connections_hold_all_places() {
+    let places = 50;
+    let rig = Rig::with_places(Load::new(1_000, None, 70), Sibling::default(), Some(places)).await;
+    rig.show(live(1..=8));
+    let mut idle = Vec::new();
+    for _ in 0..places {
+        let mut client = rig.connect().await;
+        assert_eq!(client.request("GET", "/live/hall-a/media.m3u8", &[]).await.status, 200);
+        idle.push(client);
+    }
+    // A kept-alive connection that asks again is not the one that is idle longest.
+    assert_eq!(idle[0].request("GET", "/live/hall-a/media.m3u8", &[]).await.status, 200);
+    for newcomer in 1..=100 {
+        assert_eq!(rig.get("/live/hall-a/media.m3u8").await.status, 200, "newcomer {newcomer}");
+    }
+    assert!(open(&rig) <= i64::try_from(places).unwrap());
+    assert!(idle[1].is_closed().await, "the one that was idle longest");
+    assert!(rig.state.hub.totals.http_displaced.load(Relaxed) > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_stand_still_do_not_keep_a_newcomer_out() {
+    let rig = Rig::with_places(Load::new(1_000, None, 70), Sibling::default(), Some(4)).await;
+    rig.show(live(1..=8));
+    let mut raw = Vec::new();
+    for answered in 1..=4 {
+        let mut one = Raw::connect(&rig, 0).await;
+        one.get(&name(8)).await;
+        until("it is answered", || rig.state.hub.totals.answers(Answered::Segment) == answered).await;
+        tokio::time::advance(Duration::from_millis(10)).await;
+        raw.push(one);
+    }
+    assert_eq!(rig.get("/live/hall-a/media.m3u8").await.status, 200);
+    until("one is reset for it", || rig.state.hub.totals.http_displaced.load(Relaxed) == 1).await;
+}
