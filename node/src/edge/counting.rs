@@ -29,7 +29,8 @@ impl Fetches {
         Self { held_since_ms, begun: AtomicU64::new(0), done: AtomicU64::new(0) }
     }
 
-    /// A GET that will reach the last byte was accepted.
+    /// A GET that will reach the last byte was accepted; over HTTP/2, where one packet can bring many, it also has begun to
+    /// take the bytes.
     pub fn begin(&self) {
         self.begun.fetch_add(1, Relaxed);
     }

@@ -109,7 +109,10 @@ impl Connection {
         let (bytes, segment, body) = match body {
             Body::Empty => (0, None, Body::Empty),
             Body::Full(bytes) => (bytes.len() as u64, None, Body::Full(bytes)),
-            Body::Counted(bytes, segment) => (bytes.len() as u64, Some(segment), Body::Full(bytes)),
+            Body::Counted(bytes, segment) => {
+                segment.fetches.begin();
+                (bytes.len() as u64, Some(segment), Body::Full(bytes))
+            }
             Body::Live(_) | Body::Watched(_) => {
                 self.seat.watches();
                 return body;

@@ -88,23 +88,28 @@ pub struct Sending {
     taken: Arc<AtomicU64>,
     length: u64,
     segment: Option<Arc<Segment>>,
+    begun: bool,
 }
 
 impl Sending {
-    /// A body of `length` bytes, of which none is sent yet. When all are, they count for `segment`.
+    /// A body of `length` bytes, of which none is sent yet. The first frame of them shows that `segment` is fetched, so that a
+    /// hundred requests in one packet are no viewers; the last byte completes it.
     #[must_use]
     pub fn begin(connection: Arc<Connection>, length: u64, segment: Option<Arc<Segment>>) -> Box<Self> {
         let (id, taken) = connection.body_begins(Answers::begin);
-        Box::new(Self { connection, id, taken, length, segment })
+        Box::new(Self { connection, id, taken, length, segment, begun: false })
     }
 
     /// The socket took `bytes` more.
     pub fn took(&mut self, bytes: usize) {
         let taken = self.taken.fetch_add(bytes as u64, Relaxed) + bytes as u64;
-        if taken >= self.length
-            && let Some(segment) = self.segment.take()
-        {
+        let Some(segment) = &self.segment else { return };
+        if taken >= PROGRESS_BYTES_MIN.min(self.length) && !std::mem::replace(&mut self.begun, true) {
+            segment.fetches.begin();
+        }
+        if taken >= self.length {
             segment.fetches.complete();
+            self.segment = None;
         }
     }
 }

@@ -112,10 +112,7 @@ const HEADERS_USUAL: usize = 12;
 fn body_of(head: &RequestHead, bytes: Bytes, segment: Option<&Arc<Segment>>) -> Body {
     match segment {
         _ if !head.is_get() => Body::Empty,
-        Some(segment) => {
-            segment.fetches.begin();
-            Body::Counted(bytes, Arc::clone(segment))
-        }
+        Some(segment) => Body::Counted(bytes, Arc::clone(segment)),
         None => Body::Full(bytes),
     }
 }
