@@ -49,7 +49,8 @@ pub struct IngestConfig {
     /// Where to listen.
     #[serde(default)]
     pub listen: IngestListen,
-    /// Publishers above this are refused, in bits per second.
+    /// Publishers above this are refused, in bits per second of audio and video. All their messages together, and the segments that
+    /// the media become, may exceed it by a quarter.
     #[serde(default = "default_max_bitrate")]
     pub max_bitrate: u64,
 }

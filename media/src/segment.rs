@@ -94,6 +94,13 @@ impl Muxer {
         (digest, Carry::Ts(counters))
     }
 
+    /// Bytes of the open segment so far; 0 while none is open.
+    #[must_use]
+    pub fn open_bytes(&self) -> u64 {
+        let Self::Ts(muxer) = self;
+        muxer.open_bytes()
+    }
+
     /// Frames left out since the muxer was made.
     #[must_use]
     pub fn skipped(&self) -> u64 {

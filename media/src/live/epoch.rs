@@ -40,6 +40,28 @@ pub struct Cutting {
     pub window: u32,
 }
 
+/// How much was muxed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of segments.
+    pub bytes: u64,
+    /// Milliseconds of media in them.
+    pub media_ms: u64,
+}
+
+impl Written {
+    /// Both together.
+    pub(super) fn and(self, more: Self) -> Self {
+        Self { bytes: self.bytes + more.bytes, media_ms: self.media_ms + more.media_ms }
+    }
+
+    /// What came since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self { bytes: self.bytes.saturating_sub(before.bytes), media_ms: self.media_ms.saturating_sub(before.media_ms) }
+    }
+}
+
 /// The segment that is being filled.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
@@ -78,6 +100,8 @@ pub(super) struct OpenEpoch {
     arrivals_ms: [u64; 3],
     /// Given when its first segment closes.
     dseq: Option<u64>,
+    /// Bytes of the segments that are closed.
+    closed_bytes: u64,
     /// Cuts that no key frame allowed, so far.
     forced_cuts: u64,
     /// A segment had more pictures than the encoder declares.
@@ -118,6 +142,7 @@ impl OpenEpoch {
             segment,
             arrivals_ms,
             dseq: None,
+            closed_bytes: 0,
             forced_cuts: 0,
             outrun: false,
             list_profile: ListProfile::ONE,
@@ -154,6 +179,11 @@ impl OpenEpoch {
 
     pub(super) fn forced_cuts(&self) -> u64 {
         self.forced_cuts
+    }
+
+    /// What was muxed so far, the open segment included.
+    pub(super) fn written(&self) -> Written {
+        Written { bytes: self.closed_bytes + self.muxer.open_bytes(), media_ms: self.timeline.last() }
     }
 
     /// Unix milliseconds up to which it reaches at `now_ms`.
@@ -290,6 +320,7 @@ impl OpenEpoch {
 
     fn close(&mut self, t_ms: u64, ledger: &mut Ledger) -> (Closed, Carry) {
         let (digest, carry) = self.muxer.finish_digest();
+        self.closed_bytes += digest.length();
         let segment = self.segment;
         let remembered = ledger.remembered;
         let dseq = *self.dseq.get_or_insert_with(|| {

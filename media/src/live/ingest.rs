@@ -22,7 +22,7 @@ mod meaning;
 mod session;
 mod warnings;
 
-pub use super::epoch::Cutting;
+pub use super::epoch::{Cutting, Written};
 pub use warnings::Warning;
 
 /// A new ingest waits this long after its start for the greetings of all serving addresses.
@@ -118,6 +118,8 @@ pub struct Ingest {
     life_since_ms: u64,
     announcements: u64,
     lists: Lists,
+    /// Of the epochs that have ended.
+    written: Written,
 }
 
 impl Ingest {
@@ -139,6 +141,7 @@ impl Ingest {
             life_since_ms: now_ms,
             announcements: 0,
             lists: Lists::new(now_ms),
+            written: Written::default(),
         }
     }
 
@@ -178,6 +181,15 @@ impl Ingest {
         match &self.source {
             Source::Live(epoch) => epoch.forced_cuts(),
             Source::Opening(_) | Source::Absent { .. } => 0,
+        }
+    }
+
+    /// What was muxed since the ingest started, the open segment included. Only grows.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        match &self.source {
+            Source::Live(epoch) => self.written.and(epoch.written()),
+            Source::Opening(_) | Source::Absent { .. } => self.written,
         }
     }
 
@@ -274,6 +286,7 @@ impl Ingest {
         match source {
             Source::Live(epoch) => {
                 self.epoch_floor_ms = self.epoch_floor_ms.max(epoch.end_ms(now_ms) + 1);
+                self.written = self.written.and(epoch.written());
                 let end = epoch.end(now_ms, &mut self.ledger);
                 if end.closed.is_some() {
                     self.session.listed(now_ms);

@@ -1,6 +1,8 @@
 //! The publish port: connections of encoders, their keys, pace and measurement.
 
 mod connection;
+#[cfg(test)]
+mod hostile;
 pub(in crate::ingest) mod listener;
 mod measure;
 mod pace;

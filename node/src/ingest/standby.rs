@@ -6,6 +6,7 @@ use super::publish::takeover::{Decision, Takeovers};
 use super::stream::{Conflict, Message};
 use lectern_api::node_status::{IngestStream, Standby};
 use lectern_media::live;
+use lectern_media::live::ingest::Written;
 use lectern_media::live::standby::{NotReady, Role, Roles, Verdict};
 use lectern_media::track::{self, Track};
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ pub(super) struct Desk {
     received_bytes: u64,
     /// How often the other encoder went on air.
     switches: u64,
+    /// What was muxed up to now is charged to an encoder already.
+    charged: Written,
 }
 
 /// An encoder that wants to publish.
@@ -62,6 +65,7 @@ impl Desk {
             refusal: None,
             received_bytes: 0,
             switches: 0,
+            charged: Written::default(),
         }
     }
 
@@ -91,6 +95,7 @@ impl Desk {
         self.idle_since_ms = None;
         if self.roles.publish(now_ms, role) {
             live.publish(now_ms);
+            self.charged = live.written();
         }
         Ok(ticket)
     }
@@ -134,6 +139,7 @@ impl Desk {
                 tracing::warn!(stream = self.name, role = name(role), "the other encoder goes on air");
                 self.switches += 1;
                 live.publish(now_ms);
+                self.charged = live.written();
                 if let Some(metadata) = tracks.metadata {
                     live.metadata(now_ms, metadata);
                 }
@@ -147,15 +153,31 @@ impl Desk {
         live.message(now_ms, stamp, message);
     }
 
-    /// Closes the publisher with this name if it sends more than `max_bps`; otherwise by how many milliseconds it is ahead
-    /// of the clock.
-    pub(super) fn pace(&mut self, live: &mut live::Ingest, now_ms: u64, id: publisher::Id, max_bps: u64) -> u64 {
+    /// Charges the publisher with this name for `received` bytes and for what was muxed of them. Closes it if it sends
+    /// more than `max_bps`; otherwise by how many milliseconds it is ahead of the clock.
+    pub(super) fn pace(
+        &mut self,
+        live: &mut live::Ingest,
+        now_ms: u64,
+        id: publisher::Id,
+        received: u64,
+        max_bps: u64,
+    ) -> u64 {
         let Some(role) = self.role_of(id) else { return 0 };
+        let on_air = self.roles.on_air() == Some(role);
+        let more = if on_air { live.written().since(self.charged) } else { Written::default() };
+        if let Some(publisher) = self.seat_mut(role).publisher.as_mut() {
+            publisher.received(now_ms, received);
+            publisher.written(now_ms, more);
+        }
+        if on_air {
+            self.charged = live.written();
+        }
         if let Some(dismissal) = self.seat(role).publisher.as_ref().and_then(|p| p.above(now_ms, max_bps)) {
             self.close(live, now_ms, role, dismissal);
             return 0;
         }
-        if self.roles.on_air() == Some(role) { live.ahead_ms(now_ms) } else { self.roles.ahead_ms(role) }
+        if on_air { live.ahead_ms(now_ms) } else { self.roles.ahead_ms(role) }
     }
 
     /// The publisher with this name is gone.

@@ -107,6 +107,12 @@ impl Ingest {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
     }
 
+    /// How many publishers were refused for `reason`.
+    #[cfg(test)]
+    pub(super) fn refused_for(&self, reason: &'static str) -> u64 {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(reason).copied().unwrap_or(0)
+    }
+
     /// Connections that have not published yet.
     pub(super) fn pending(&self) -> &Arc<PendingConnections> {
         &self.pending

@@ -107,9 +107,10 @@ impl Stream {
         self.with(|state, now_ms| state.desk.publish(&mut state.live, now_ms, newcomer, state.segment_ms))
     }
 
-    /// Messages of the publisher with this ticket, in order. Returns by how many milliseconds it is ahead of the clock;
-    /// messages of one that was dismissed are ignored.
-    pub fn messages(&self, id: publisher::Id, messages: impl IntoIterator<Item = Message>) -> u64 {
+    /// Messages of the publisher with this ticket, in order, and how many bytes came on its connection meanwhile, these
+    /// and all others. Returns by how many milliseconds it is ahead of the clock; messages of one that was dismissed are
+    /// ignored.
+    pub fn messages(&self, id: publisher::Id, received: u64, messages: impl IntoIterator<Item = Message>) -> u64 {
         self.with(|state, now_ms| {
             let State { desk, live, max_bitrate, .. } = state;
             for message in messages {
@@ -117,7 +118,7 @@ impl Stream {
                     return 0;
                 }
             }
-            desk.pace(live, now_ms, id, *max_bitrate)
+            desk.pace(live, now_ms, id, received, *max_bitrate)
         })
     }
 
@@ -148,6 +149,12 @@ impl Stream {
     #[must_use]
     pub fn received_bytes(&self) -> u64 {
         self.lock().desk.received_bytes()
+    }
+
+    /// What was muxed of all encoders.
+    #[cfg(test)]
+    pub fn written(&self) -> lectern_media::live::ingest::Written {
+        self.lock().live.written()
     }
 
     /// How often the other encoder of the two went on air.

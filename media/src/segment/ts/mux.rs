@@ -160,6 +160,16 @@ impl Muxer {
         self.counters = four_bits(counters);
     }
 
+    /// Bytes of the open segment so far; 0 while none is open.
+    #[must_use]
+    pub fn open_bytes(&self) -> u64 {
+        match &self.segment {
+            Segment::Closed => 0,
+            Segment::Open(out) => out.len() as u64,
+            Segment::Digested(digest) => digest.length(),
+        }
+    }
+
     /// Frames left out since the muxer was made.
     #[must_use]
     pub fn skipped(&self) -> u64 {

@@ -54,6 +54,8 @@ pub(super) struct Connection {
     slot: Option<Slot>,
     /// Milliseconds by which the publisher is ahead of the clock.
     ahead_ms: u64,
+    /// Bytes that came since messages were last handed over.
+    received: u64,
     batch: Vec<Message>,
     /// To be sent.
     out: Vec<u8>,
@@ -68,9 +70,9 @@ pub(super) struct Ended {
 }
 
 /// What to do after the session was drained.
-struct Drained {
+pub(super) struct Drained {
     deadline_ms: Option<u64>,
-    closed: Option<String>,
+    pub(super) closed: Option<String>,
 }
 
 impl Connection {
@@ -84,6 +86,7 @@ impl Connection {
             flash_ver: String::new(),
             slot: Some(slot),
             ahead_ms: 0,
+            received: 0,
             batch: Vec::new(),
             out: Vec::new(),
         }
@@ -184,17 +187,34 @@ impl Connection {
     }
 
     /// Bytes of the peer; none at its end.
-    fn take(&mut self, bytes: Bytes) {
+    pub(super) fn take(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             self.session.handle_end();
         } else {
+            self.received += bytes.len() as u64;
             // After its end the session ignores what still comes.
             let _ = self.session.handle_bytes(self.ingest.clock().now_ms(), bytes);
         }
     }
 
+    /// What [`Connection::drain`] gathered.
+    #[cfg(test)]
+    pub(super) fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Acts on a dismissal as its loop does. Returns whether there was one.
+    #[cfg(test)]
+    pub(super) fn dismissed_now(&mut self) -> bool {
+        let Phase::Publishing { ticket, .. } = &mut self.phase else { return false };
+        ticket.dismissed.try_recv().is_ok_and(|dismissal| {
+            self.dismiss(&dismissal);
+            true
+        })
+    }
+
     /// Drains the session: gathers what it wants sent, acts on its events.
-    fn drain(&mut self) -> Drained {
+    pub(super) fn drain(&mut self) -> Drained {
         let mut closed = None;
         loop {
             match self.session.poll() {
@@ -239,9 +259,10 @@ impl Connection {
     /// Hands over what has gathered.
     fn flush(&mut self) {
         if let Phase::Publishing { stream, ticket } = &self.phase {
-            self.ahead_ms = stream.messages(ticket.id, self.batch.drain(..));
+            let received = std::mem::take(&mut self.received);
+            self.ahead_ms = stream.messages(ticket.id, received, self.batch.drain(..));
         } else {
-            self.ahead_ms = 0;
+            (self.ahead_ms, self.received) = (0, 0);
             self.batch.clear();
         }
     }

@@ -3,6 +3,7 @@
 //! Rates are taken over a few seconds of time that passes on *both* clocks: of a burst that an encoder sends after a
 //! pause the media time counts, of media whose time stands still the clock.
 
+use lectern_media::live::ingest::Written;
 use lectern_media::track::Track;
 use std::collections::VecDeque;
 
@@ -12,6 +13,9 @@ const WINDOW_MS: u64 = 5_000;
 const STEP_MS: u64 = 500;
 /// A rate above the limit is believed once this much was measured.
 pub const REFUSE_AFTER_MS: u64 = WINDOW_MS;
+/// All bytes of the connection, and the bytes of the segments that the media become, may exceed the limit of the media by
+/// this many per cent: chunk headers, metadata and MPEG-TS packets add 2 to 15 % where frames are small.
+const AROUND_PERCENT: u64 = 25;
 /// Time stamps that step back by more than this have jumped, as in the rule for a new epoch (ADR 11).
 const JUMP_BACK_MS: i64 = 500;
 /// The same for stamps that step ahead of their arrival.
@@ -63,6 +67,19 @@ struct Step {
     frames: u64,
     frames_ms: u64,
     media_ms: u64,
+    /// Everything that came on the connection.
+    received: u64,
+    /// What the muxer made of the media.
+    written: Written,
+}
+
+/// What is above the limit of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// Bits a second.
+    pub rate: u64,
+    /// Of what, for the encoder to read.
+    pub of: &'static str,
 }
 
 /// A frame of the leading track: when it came, and how far media time had moved on by then.
@@ -142,11 +159,37 @@ impl Measure {
         }
     }
 
-    /// The bit rate if it is above `max_bps` and was for [`REFUSE_AFTER_MS`].
+    /// So many bytes came on the connection, whatever they were.
+    pub fn received(&mut self, now_ms: u64, bytes: u64) {
+        self.step(now_ms).received += bytes;
+    }
+
+    /// The muxer made this of its media since the last time.
+    pub fn written(&mut self, now_ms: u64, more: Written) {
+        let step = self.step(now_ms);
+        step.written.bytes += more.bytes;
+        step.written.media_ms += more.media_ms;
+    }
+
+    /// What is above the limit: media above `max_bps` for [`REFUSE_AFTER_MS`]; or the whole connection, or the segments,
+    /// above it by [`AROUND_PERCENT`]. Those two are compared with what the whole window allows, so a flood is noticed as
+    /// soon as it has used that up.
     #[must_use]
-    pub fn above(&self, now_ms: u64, max_bps: u64) -> Option<u64> {
+    pub fn above(&self, now_ms: u64, max_bps: u64) -> Option<Excess> {
         let long_enough = now_ms.saturating_sub(self.since_ms) >= REFUSE_AFTER_MS;
-        self.bit_rate(now_ms).filter(|rate| long_enough && *rate > max_bps)
+        if let Some(rate) = self.bit_rate(now_ms).filter(|rate| long_enough && *rate > max_bps) {
+            return Some(Excess { rate, of: "audio and video" });
+        }
+        let (span_ms, total) = self.window(now_ms);
+        let around_bps = max_bps.saturating_mul(100 + AROUND_PERCENT) / 100;
+        let Written { bytes, media_ms } = total.written;
+        [
+            (total.received, span_ms, "all messages together"),
+            (bytes, media_ms.max(self.clock_ms(now_ms)), "the segments that it becomes"),
+        ]
+        .into_iter()
+        .map(|(bytes, over_ms, of)| Excess { rate: bytes * 8_000 / over_ms.max(WINDOW_MS), of })
+        .find(|excess| excess.rate > around_bps)
     }
 
     /// What is known at `now_ms`.
@@ -167,17 +210,23 @@ impl Measure {
 
     /// Time that counts, and the sums in the window.
     fn window(&self, now_ms: u64) -> (u64, Step) {
-        // Whole steps only: a step that began before the window would count bytes without their time.
-        let from = now_ms.saturating_sub(WINDOW_MS).next_multiple_of(STEP_MS);
+        let from = window_from(now_ms);
         let mut total = Step::default();
         for step in self.steps.iter().filter(|s| s.from_ms >= from) {
             total.bytes += step.bytes;
             total.frames += step.frames;
             total.frames_ms += step.frames_ms;
             total.media_ms += step.media_ms;
+            total.received += step.received;
+            total.written.bytes += step.written.bytes;
+            total.written.media_ms += step.written.media_ms;
         }
-        let clock_ms = now_ms.saturating_sub(from.max(self.since_ms));
-        (clock_ms.max(total.media_ms), total)
+        (self.clock_ms(now_ms).max(total.media_ms), total)
+    }
+
+    /// Time of the clock in the window.
+    fn clock_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(window_from(now_ms).max(self.since_ms))
     }
 
     fn step(&mut self, now_ms: u64) -> &mut Step {
@@ -275,6 +324,11 @@ impl Measure {
     }
 }
 
+/// Where the window begins. Whole steps only: a step that began before it would count bytes without their time.
+fn window_from(now_ms: u64) -> u64 {
+    now_ms.saturating_sub(WINDOW_MS).next_multiple_of(STEP_MS)
+}
+
 fn index(track: Track) -> usize {
     match track {
         Track::Video => 0,
@@ -364,7 +418,7 @@ mod tests {
             m.message(i * 10, Track::Video, 7, Kind::Frame { key: false }, 50_000);
         }
         assert_eq!(m.above(4_000, 30_000_000), None, "too early to say");
-        let rate = m.above(5_990, 30_000_000).unwrap();
+        let rate = m.above(5_990, 30_000_000).unwrap().rate;
         assert!((36_000_000..=44_000_000).contains(&rate), "{rate}");
     }
 

@@ -1,9 +1,10 @@
 //! Who publishes a stream, and what is known of it.
 
-use super::measure::{Kind, Measure};
+use super::measure::{Excess, Kind, Measure};
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
 use lectern_media::codec::{Config, ConfigError};
+use lectern_media::live::ingest::Written;
 use lectern_media::track::{Class, Media, Message, Track, TrackSet};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -137,10 +138,21 @@ impl Publisher {
         self.encoder = encoder.and_then(shown).or(self.encoder.take());
     }
 
+    /// So many bytes came on its connection.
+    pub(in crate::ingest) fn received(&mut self, now_ms: u64, bytes: u64) {
+        self.measure.received(now_ms, bytes);
+    }
+
+    /// The muxer made this of what it sent.
+    pub(in crate::ingest) fn written(&mut self, now_ms: u64, more: Written) {
+        self.measure.written(now_ms, more);
+    }
+
     /// Its dismissal if it sends more than `max_bps`.
     pub(in crate::ingest) fn above(&self, now_ms: u64, max_bps: u64) -> Option<Dismissal> {
-        let rate = self.measure.above(now_ms, max_bps)?;
-        let text = format!("{} Mbit/s is above the limit of {} Mbit/s", rate / 1_000_000, max_bps / 1_000_000);
+        let Excess { rate, of } = self.measure.above(now_ms, max_bps)?;
+        let (rate, max) = (rate / 1_000_000, max_bps / 1_000_000);
+        let text = format!("{rate} Mbit/s of {of} is above the limit of {max} Mbit/s");
         Some(Dismissal::Refused("BitRateTooHigh", text))
     }
 
