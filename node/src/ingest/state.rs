@@ -1,6 +1,7 @@
 //! What the parts of an ingest share: streams by name, keys, what edges are told of the event.
 
 use super::keys::{self, PublishKeys};
+use super::publish::guesses::Guesses;
 use super::stream::Stream;
 use crate::net::clock::Clock;
 use crate::net::lobby::{Limits, PendingConnections};
@@ -36,6 +37,7 @@ pub struct Ingest {
     /// Publishers that were turned away, by reason.
     pub(super) refused: Mutex<BTreeMap<&'static str, u64>>,
     pending: Arc<PendingConnections>,
+    guesses: Arc<Mutex<Guesses>>,
     stop: CancellationToken,
     /// Ends what runs until the very end: drivers of streams.
     pub(super) end: CancellationToken,
@@ -59,6 +61,7 @@ impl Ingest {
             event_info,
             refused: Mutex::default(),
             pending: PendingConnections::new(Limits::PUBLIC),
+            guesses: Arc::default(),
             stop,
             end: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -116,6 +119,11 @@ impl Ingest {
     /// Connections that have not published yet.
     pub(super) fn pending(&self) -> &Arc<PendingConnections> {
         &self.pending
+    }
+
+    /// Who showed wrong keys.
+    pub(super) fn guesses(&self) -> &Arc<Mutex<Guesses>> {
+        &self.guesses
     }
 
     /// Puts a configuration in force: streams that are in both stay as they are.

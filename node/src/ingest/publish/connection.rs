@@ -3,6 +3,7 @@
 //! Its loop is its own, not [`crate::net::pump`]'s: the socket is given to the clock ([`super::polled`]) when the encoder
 //! begins to publish, and media are handed over in batches.
 
+use super::guesses::{Answer, LATE, LateAnswer};
 use super::pace::Pace;
 use super::polled::{Polled, READ_BYTES, WRITE_STALL};
 use super::publisher::{self, Dismissal};
@@ -20,7 +21,7 @@ use lectern_media::rtmp::server::{Config, Event, Session};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -34,6 +35,9 @@ const READ_BYTES_WAITING: usize = 4 << 10;
 const AHEAD_MS_MAX: u64 = 5_000;
 /// One that is ahead is looked at again at least this often: it may be dismissed meanwhile.
 const AHEAD_PAUSE_MS_MAX: u64 = 500;
+/// The answer to a key that opens nothing.
+const WRONG_KEY: &str = "the key is not one of this stream";
+const BAD_NAME: &str = "NetStream.Publish.BadName";
 
 /// How a connection stands.
 enum Phase {
@@ -52,6 +56,10 @@ pub(super) struct Connection {
     flash_ver: String,
     /// Its place among those that have not published yet; given up once it publishes.
     slot: Option<Slot>,
+    /// It showed a wrong key, and its answer comes then.
+    late: Option<(Instant, LateAnswer)>,
+    /// Why it is to be closed without an answer.
+    unanswered: Option<&'static str>,
     /// Milliseconds by which the publisher is ahead of the clock.
     ahead_ms: u64,
     /// Bytes that came since messages were last handed over.
@@ -85,6 +93,8 @@ impl Connection {
             phase: Phase::Waiting,
             flash_ver: String::new(),
             slot: Some(slot),
+            late: None,
+            unanswered: None,
             ahead_ms: 0,
             received: 0,
             batch: Vec::new(),
@@ -134,13 +144,17 @@ impl Connection {
             if closed.is_some() || self.slot.is_none() {
                 return Ok(closed);
             }
+            if let Some(reason) = self.unanswered {
+                bail!(reason);
+            }
             buffer.reserve(READ_BYTES_WAITING);
             tokio::select! {
-                read = socket.read_buf(&mut buffer) => {
+                read = socket.read_buf(&mut buffer), if self.late.is_none() => {
                     read.context("failed to read from the publisher")?;
                     self.take(buffer.split().freeze());
                 }
                 () = clock.until(deadline_ms) => self.session.handle_timeout(clock.now_ms()),
+                () = due(self.late.as_ref()) => self.answer_late(),
                 () = evicted.cancelled() => {
                     self.ingest.count_refused("TooManyConnections");
                     bail!("closed to make room for another connection before it published");
@@ -195,6 +209,23 @@ impl Connection {
             // After its end the session ignores what still comes.
             let _ = self.session.handle_bytes(self.ingest.clock().now_ms(), bytes);
         }
+    }
+
+    /// Returns once a late answer is due, having given it; at once where none is.
+    #[cfg(test)]
+    pub(super) async fn late_answer(&mut self) -> bool {
+        let late = self.late.is_some();
+        if late {
+            due(self.late.as_ref()).await;
+            self.answer_late();
+        }
+        late
+    }
+
+    /// Why it is to be closed without an answer.
+    #[cfg(test)]
+    pub(super) fn unanswered(&self) -> Option<&'static str> {
+        self.unanswered
     }
 
     /// What [`Connection::drain`] gathered.
@@ -268,7 +299,6 @@ impl Connection {
     }
 
     fn publish(&mut self, app: &str, name: &str, query: Option<&str>) {
-        const BAD_NAME: &str = "NetStream.Publish.BadName";
         if self.ingest.stopping() {
             return self.refuse(BAD_NAME, "Stopping", "this ingest is stopping, connect again");
         }
@@ -283,7 +313,7 @@ impl Connection {
             return self.refuse(BAD_NAME, "MissingKey", "no key: publish to STREAM?key=KEY");
         };
         let Some(role) = self.ingest.keys().role(name, key.as_bytes()) else {
-            return self.refuse(BAD_NAME, "WrongKey", "the key is not one of this stream");
+            return self.wrong_key();
         };
         let Ok(ticket) = stream.publish(Newcomer { role, address: self.address, flash_ver: &self.flash_ver }) else {
             return self.refuse(BAD_NAME, "PublisherConflict", "another encoder publishes this stream");
@@ -297,8 +327,30 @@ impl Connection {
         }
     }
 
+    fn wrong_key(&mut self) {
+        self.note_refused("WrongKey", WRONG_KEY);
+        let (now_ms, address) = (self.ingest.clock().now_ms(), self.address.ip());
+        let guesses = self.ingest.guesses();
+        let answer = guesses.lock().unwrap_or_else(PoisonError::into_inner).wrong(now_ms, address);
+        match answer {
+            Answer::Now => self.reject(BAD_NAME, WRONG_KEY),
+            Answer::Late => self.late = Some((Instant::now() + LATE, LateAnswer::new(guesses, address))),
+            Answer::Never => self.unanswered = Some("closed without an answer: its address shows many wrong keys"),
+        }
+    }
+
+    /// The answer to a wrong key, in its time.
+    pub(super) fn answer_late(&mut self) {
+        self.late = None;
+        self.reject(BAD_NAME, WRONG_KEY);
+    }
+
     fn refuse(&mut self, code: &str, reason: &'static str, words: &str) {
         self.note_refused(reason, words);
+        self.reject(code, words);
+    }
+
+    fn reject(&mut self, code: &str, words: &str) {
         // It fails only if the session is over already.
         let _ = self.session.reject(code, words);
     }
@@ -323,7 +375,7 @@ impl Connection {
                 self.ingest.count_refused(name);
             }
         }
-        let _ = self.session.close("NetStream.Publish.BadName", words);
+        let _ = self.session.close(BAD_NAME, words);
     }
 }
 
@@ -331,6 +383,14 @@ impl Connection {
 fn key_of(query: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
     percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned)
+}
+
+/// When a late answer is to be given; never without one.
+async fn due(late: Option<&(Instant, LateAnswer)>) {
+    match late {
+        Some((at, _)) => tokio::time::sleep_until(*at).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn dismissed(phase: &mut Phase) -> Dismissal {

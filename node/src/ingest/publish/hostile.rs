@@ -6,6 +6,7 @@ use crate::ingest::standby::Newcomer;
 use crate::ingest::state::Ingest;
 use crate::ingest::stream::{Message, Stream};
 use crate::net::clock::Clock;
+use crate::net::pump::{Limits, Pump};
 use bytes::Bytes;
 use lectern_api::keys::publish_key;
 use lectern_api::node_config::{DEFAULT_MAX_BITRATE_BPS, IngestConfig};
@@ -68,13 +69,16 @@ impl Encoder {
             }
             let Drained { closed, .. } = self.connection.drain();
             let answer = Bytes::from(self.connection.take_output());
+            if !answer.is_empty() {
+                self.session.handle_bytes(0, answer.clone()).unwrap();
+            }
             if closed.is_some() {
+                self.poll_session();
                 return false;
             }
             if answer.is_empty() {
                 return true;
             }
-            self.session.handle_bytes(0, answer).unwrap();
         }
     }
 
@@ -113,6 +117,56 @@ async fn messages_that_are_no_media_count_for_the_limit_too() {
         let most = DEFAULT_MAX_BITRATE_BPS / 8 * 5 * 5 / 4 + 1_000_000;
         assert!((encoder.sent as u64) < most, "{} bytes of {most}", encoder.sent);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_tries_keys_is_answered_late_and_a_right_key_from_it_never() {
+    let ingest = ingest();
+    let dial = |key: &str| Encoder::dial(&ingest, ADDRESS, key);
+    for n in 1..10 {
+        assert_eq!(dial("a-wrong-key").refused.as_deref(), Some("the key is not one of this stream"), "{n}");
+    }
+    let mut late: Vec<_> = (0..4).map(|_| dial("a-wrong-key")).collect();
+    assert!(late.iter().all(|encoder| encoder.refused.is_none()));
+    for _ in 0..1_000 {
+        let more = dial("a-wrong-key");
+        assert!(more.refused.is_none() && more.connection.unanswered().is_some());
+    }
+    assert_eq!(ingest.refused_for("WrongKey"), 1_013);
+    assert!(dial(&publish_key(SEED, "hall-a", None)).ready, "the right key, from the same address");
+    assert!(Encoder::dial(&ingest, "192.0.2.2", "a-wrong-key").refused.is_some(), "another address");
+
+    let begun = tokio::time::Instant::now();
+    for encoder in &mut late {
+        assert!(encoder.connection.late_answer().await);
+        encoder.exchange();
+        assert!(encoder.refused.is_some());
+    }
+    assert_eq!(begun.elapsed().as_secs(), 1);
+    assert!(dial("a-wrong-key").connection.unanswered().is_none(), "places to wait are free again");
+}
+
+#[tokio::test]
+async fn a_late_answer_comes() {
+    let ingest = ingest();
+    let listener = crate::net::socket::bind(([127, 0, 0, 1], 0).into(), "publishers").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tasks, shutdown) = (tokio_util::task::TaskTracker::new(), CancellationToken::new());
+    tokio::spawn(super::listener::run(ingest, listener, tasks, shutdown.clone()));
+    let mut took = Duration::ZERO;
+    for _ in 0..10 {
+        let begun = tokio::time::Instant::now();
+        let clock = Clock::start();
+        let config = ClientConfig::new(Mode::Publish, "rtmp://ingest/live", "live", "hall-a?key=a-wrong-key");
+        let limits = Limits { peer: "the ingest", read_bytes: 4 << 10, write_stall: Duration::from_secs(10) };
+        let wire = crate::net::socket::dial(address).await.unwrap();
+        let mut pump = Pump::new(wire, Session::new(config, clock.now_ms()), clock, limits);
+        let event = tokio::time::timeout(Duration::from_secs(30), pump.event()).await.unwrap().unwrap();
+        assert!(matches!(event, Event::Rejected { .. }), "{event:?}");
+        took = begun.elapsed();
+    }
+    assert!(took >= super::guesses::LATE, "{took:?}");
+    shutdown.cancel();
 }
 
 /// A stream that an encoder publishes, by the words of the encoder.
