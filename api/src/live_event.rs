@@ -134,13 +134,14 @@ pub struct Stream {
 pub struct IngestSpec {
     /// Your own publish keys, in a Secret of this namespace. Data key STREAM, or STREAM.anything for several, or
     /// STREAM.backup for the backup encoder: each value is an accepted key of that stream. Keys can be changed at any
-    /// time. Without it the operator generates a key for each stream: kubectl get secret EVENT-STREAM-key.
+    /// time; an encoder that publishes with one that is removed is disconnected. Without it the operator generates a key for each stream: kubectl get secret EVENT-STREAM-key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish_keys_secret_ref: Option<SecretRef>,
 
     /// Generation of the generated keys. Setting it, or raising it, replaces the generated key of every stream without a
-    /// restart; the Secrets are then called EVENT-STREAM-key-GENERATION. With a generation, keys also depend on this very
-    /// object: a later event of the same name has other keys. Without it keys go by namespace and name alone.
+    /// restart, and disconnects encoders that publish with the old ones; the Secrets are then called
+    /// EVENT-STREAM-key-GENERATION. With a generation, keys also depend on this very object: a later event of the same name
+    /// has other keys. Without it keys go by namespace and name alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub key_generation: Option<u32>,

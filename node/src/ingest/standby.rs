@@ -1,7 +1,8 @@
 //! The encoders of one stream: the main one and the backup. [`Roles`] decides which is on air; this feeds it, and the
 //! stream with what it lets through.
 
-use super::publish::publisher::{self, Dismissal, Publisher};
+use super::keys::{KeyDigest, RightKey};
+use super::publish::publisher::{self, Dismissal, Newcomer, Publisher};
 use super::publish::takeover::{Decision, Takeovers};
 use super::stream::{Conflict, Message};
 use lectern_api::node_status::{IngestStream, Standby};
@@ -9,7 +10,6 @@ use lectern_media::live;
 use lectern_media::live::ingest::Written;
 use lectern_media::live::standby::{NotReady, Role, Roles, Verdict};
 use lectern_media::track::{self, Track};
-use std::net::SocketAddr;
 
 /// A refused publisher is reported for this long.
 const REFUSAL_SHOWN_MS: u64 = 60_000;
@@ -43,17 +43,6 @@ pub(super) struct Desk {
     charged: Written,
 }
 
-/// An encoder that wants to publish.
-#[derive(Clone, Copy, Debug)]
-pub struct Newcomer<'a> {
-    /// By its key.
-    pub role: Role,
-    /// Where it is.
-    pub address: SocketAddr,
-    /// What it calls itself.
-    pub flash_ver: &'a str,
-}
-
 impl Desk {
     pub(super) fn new(name: &str, now_ms: u64) -> Self {
         Self {
@@ -77,9 +66,9 @@ impl Desk {
         newcomer: Newcomer<'_>,
         segment_ms: u64,
     ) -> Result<publisher::Ticket, Conflict> {
-        let Newcomer { role, address, flash_ver } = newcomer;
+        let Newcomer { key: RightKey { role, digest }, address, .. } = newcomer;
         let seat = self.seat_mut(role);
-        match seat.takeovers.decide(now_ms, seat.publisher.as_ref().map(Publisher::last_ms)) {
+        match seat.takeovers.decide(now_ms, &digest, seat.publisher.as_ref().map(Publisher::last_ms)) {
             Decision::Accept => {}
             Decision::TakeOver => {
                 let reason = format!("another publisher from {address} took over");
@@ -90,7 +79,7 @@ impl Desk {
                 return Err(Conflict);
             }
         }
-        let (publisher, ticket) = Publisher::new(address, flash_ver, now_ms, segment_ms);
+        let (publisher, ticket) = Publisher::new(newcomer, now_ms, segment_ms);
         self.seat_mut(role).publisher = Some(publisher);
         self.idle_since_ms = None;
         if self.roles.publish(now_ms, role) {
@@ -198,6 +187,20 @@ impl Desk {
     pub(super) fn close_all(&mut self, live: &mut live::Ingest, now_ms: u64, dismissal: &Dismissal) {
         for role in [Role::Backup, Role::Main] {
             self.close(live, now_ms, role, dismissal.clone());
+        }
+    }
+
+    /// Keys of the encoders that are there.
+    pub(super) fn keys_shown(&self) -> Vec<KeyDigest> {
+        [&self.main, &self.backup].into_iter().filter_map(|seat| Some(*seat.publisher.as_ref()?.key())).collect()
+    }
+
+    /// The encoders that showed this key have to go.
+    pub(super) fn close_key(&mut self, live: &mut live::Ingest, now_ms: u64, key: &KeyDigest, dismissal: &Dismissal) {
+        for role in [Role::Backup, Role::Main] {
+            if self.seat(role).publisher.as_ref().is_some_and(|publisher| publisher.key() == key) {
+                self.close(live, now_ms, role, dismissal.clone());
+            }
         }
     }
 

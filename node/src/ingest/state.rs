@@ -1,7 +1,8 @@
 //! What the parts of an ingest share: streams by name, keys, what edges are told of the event.
 
-use super::keys::{self, PublishKeys};
+use super::keys::{self, PublishKeys, Revoked};
 use super::publish::guesses::Guesses;
+use super::publish::publisher::Dismissal;
 use super::stream::Stream;
 use crate::net::clock::Clock;
 use crate::net::lobby::{Limits, PendingConnections};
@@ -32,6 +33,7 @@ pub struct Ingest {
     streams: ArcSwap<Streams>,
     stream_changes: watch::Sender<()>,
     keys: ArcSwap<PublishKeys>,
+    revoked: Mutex<Revoked>,
     seed: Vec<u8>,
     event_info: watch::Sender<Arc<EventInfo>>,
     /// Publishers that were turned away, by reason.
@@ -57,6 +59,7 @@ impl Ingest {
             streams: ArcSwap::default(),
             stream_changes,
             keys: ArcSwap::default(),
+            revoked: Mutex::default(),
             seed,
             event_info,
             refused: Mutex::default(),
@@ -157,17 +160,37 @@ impl Ingest {
         self.stream_changes.send_replace(());
     }
 
-    /// Reads the keys again.
+    /// Reads the keys again. Publishers whose key is gone are closed.
     pub(super) fn load_keys(&self) {
         let config = self.config.load();
         let names = config.streams.iter().map(|s| s.name.as_str());
-        let keys = match &config.publish_keys_dir {
-            Some(folder) => PublishKeys::from_files(keys::read_folder(Path::new(folder)), names),
-            None => PublishKeys::generated(&self.seed, config.key_salt.as_deref(), names),
+        let (keys, whole) = match &config.publish_keys_dir {
+            Some(folder) => {
+                let folder = keys::read_folder(Path::new(folder));
+                (PublishKeys::from_files(folder.files, names), folder.whole)
+            }
+            None => (PublishKeys::generated(&self.seed, config.key_salt.as_deref(), names), true),
         };
         if **self.keys.load() != keys {
             tracing::info!(streams = keys.counts().len(), problems = ?keys.problems(), "publish keys loaded");
             self.keys.store(Arc::new(keys));
+        }
+        self.close_revoked(whole);
+    }
+
+    /// Closes the publishers whose key is none of their stream any more.
+    fn close_revoked(&self, whole: bool) {
+        let (streams, keys) = (self.streams(), self.keys());
+        let shown = |(name, stream): (&String, &Arc<Stream>)| {
+            stream.keys_shown().into_iter().map(|key| (name.clone(), key)).collect::<Vec<_>>()
+        };
+        let shown = streams.iter().flat_map(shown).collect();
+        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, key) in revoked.look(self.clock.now_ms(), &keys, whole, shown) {
+            let words = "the key it showed is not one of this stream any more".to_owned();
+            if let Some(stream) = streams.get(&name) {
+                stream.close_key(&key, &Dismissal::Refused("KeyRevoked", words));
+            }
         }
     }
 

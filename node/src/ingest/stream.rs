@@ -3,8 +3,9 @@
 //! Publishers, links and forwards call in; the task that appends to the ring gives it to the links that have caught up (`lanes`)
 //! and tells other readers that there is more. A driver task per stream moves its time on. No lock is held across an await.
 
-use super::publish::publisher::{self, Dismissal};
-use super::standby::{Desk, Newcomer};
+use super::keys::KeyDigest;
+use super::publish::publisher::{self, Dismissal, Newcomer};
+use super::standby::Desk;
 use crate::net::clock::Clock;
 use crate::relay::source::{Followers, Opened, Source, Start};
 use bytes::Bytes;
@@ -137,6 +138,17 @@ impl Stream {
     pub fn dismiss(&self, words: &str) {
         let dismissal = Dismissal::Replaced(words.to_owned());
         self.with(|state, now_ms| state.desk.close_all(&mut state.live, now_ms, &dismissal));
+    }
+
+    /// Keys of the encoders that publish it.
+    #[must_use]
+    pub fn keys_shown(&self) -> Vec<KeyDigest> {
+        self.lock().desk.keys_shown()
+    }
+
+    /// Closes the encoders that showed this key.
+    pub fn close_key(&self, key: &KeyDigest, dismissal: &Dismissal) {
+        self.with(|state, now_ms| state.desk.close_key(&mut state.live, now_ms, key, dismissal));
     }
 
     /// Bytes in the ring.
@@ -342,6 +354,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot make its stream must fail")]
 
     use super::*;
+    use crate::ingest::keys::RightKey;
     use lectern_media::live::standby::Role;
     use lectern_media::relay::{Greeting, LiveLink};
 
@@ -356,7 +369,7 @@ mod tests {
         let stream = Stream::new("hall-a", INGEST, &serde_json::from_str(config).unwrap(), clock);
         stream.expect_greetings(1);
         let address = "192.0.2.1:40000".parse().unwrap();
-        let newcomer = |role| Newcomer { role, address, flash_ver: "test" };
+        let newcomer = |role| Newcomer { key: RightKey { role, digest: [0; 32] }, address, flash_ver: "test" };
         let mut main = stream.publish(newcomer(Role::Main)).unwrap();
         let mut backup = stream.publish(newcomer(Role::Backup)).unwrap();
         let live_link = Some(LiveLink { ingest: OTHER, epoch: clock.now_ms() + 60_000 });

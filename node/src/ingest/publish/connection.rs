@@ -6,8 +6,7 @@
 use super::guesses::{Answer, LATE, LateAnswer};
 use super::pace::Pace;
 use super::polled::{Polled, READ_BYTES, WRITE_STALL};
-use super::publisher::{self, Dismissal};
-use crate::ingest::standby::Newcomer;
+use super::publisher::{self, Dismissal, Newcomer};
 use crate::ingest::state::Ingest;
 use crate::ingest::stream::{Message, Stream};
 use crate::net::lobby::{Progress, Slot};
@@ -312,15 +311,15 @@ impl Connection {
         let Some(key) = query.and_then(key_of) else {
             return self.refuse(BAD_NAME, "MissingKey", "no key: publish to STREAM?key=KEY");
         };
-        let Some(role) = self.ingest.keys().role(name, key.as_bytes()) else {
+        let Some(key) = self.ingest.keys().right(name, key.as_bytes()) else {
             return self.wrong_key();
         };
-        let Ok(ticket) = stream.publish(Newcomer { role, address: self.address, flash_ver: &self.flash_ver }) else {
+        let Ok(ticket) = stream.publish(Newcomer { key, address: self.address, flash_ver: &self.flash_ver }) else {
             return self.refuse(BAD_NAME, "PublisherConflict", "another encoder publishes this stream");
         };
         let accepted = self.session.accept_publish(self.ingest.clock().now_ms());
         self.slot = None;
-        tracing::info!(stream = name, peer = %self.address, encoder = self.flash_ver, ?role, "publishing");
+        tracing::info!(stream = name, peer = %self.address, encoder = self.flash_ver, role = ?key.role, "publishing");
         self.phase = Phase::Publishing { stream, ticket };
         if accepted.is_err() {
             self.session.handle_end();

@@ -1,8 +1,8 @@
 //! Publishers with a right key that mean ill, or are broken in just that way: connections without sockets, and virtual time.
 
 use super::connection::{Connection, Drained};
-use super::publisher::Dismissal;
-use crate::ingest::standby::Newcomer;
+use super::publisher::{Dismissal, Newcomer};
+use crate::ingest::keys::RightKey;
 use crate::ingest::state::Ingest;
 use crate::ingest::stream::{Message, Stream};
 use crate::net::clock::Clock;
@@ -146,6 +146,44 @@ async fn an_address_that_tries_keys_is_answered_late_and_a_right_key_from_it_nev
     assert!(dial("a-wrong-key").connection.unanswered().is_none(), "places to wait are free again");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_thief_of_a_key_is_closed_when_the_key_is_changed_and_does_not_keep_the_owner_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let publish_keys_dir = Some(folder.path().to_string_lossy().into_owned());
+    let write = |name: &str, key: &str| std::fs::write(folder.path().join(name), key).unwrap();
+    write("hall-a", "the-stolen-key");
+    let config = IngestConfig { publish_keys_dir, ..config() };
+    let ingest = Ingest::new(config, SEED.to_vec(), CancellationToken::new());
+    let dial = |key: &str| Encoder::dial(&ingest, ADDRESS, key);
+    // Each takes over from the one before, until no more may.
+    let mut thieves: Vec<_> = (0..4).map(|_| dial("the-stolen-key")).collect();
+    assert!(thieves.iter().all(|thief| thief.ready) && dial("the-stolen-key").refused.is_some());
+    let mut thief = thieves.pop().unwrap();
+
+    std::fs::remove_file(folder.path().join("hall-a")).unwrap();
+    ingest.load_keys();
+    assert!(!thief.connection.dismissed_now(), "a folder that is empty for a moment says nothing");
+    write("hall-a", "the-stolen-key");
+    ingest.load_keys();
+    write("hall-a.new", "the-key-of-the-owner");
+    ingest.load_keys();
+    assert!(!thief.connection.dismissed_now(), "both keys are right");
+    assert!(dial("the-key-of-the-owner").ready, "its takeovers are its own");
+    assert!(dial("the-stolen-key").refused.is_some());
+
+    let mut owner = dial("the-key-of-the-owner");
+    std::fs::remove_file(folder.path().join("hall-a")).unwrap();
+    ingest.load_keys();
+    assert!(owner.ready && !owner.connection.dismissed_now() && ingest.refused_for("KeyRevoked") == 0);
+    write("hall-a.new", "the-next-key-of-the-owner");
+    ingest.load_keys();
+    assert!(owner.connection.dismissed_now(), "at once");
+    owner.exchange();
+    assert_eq!(ingest.refused_for("KeyRevoked"), 1);
+    assert!(ingest.stream("hall-a").unwrap().status().warnings[0].starts_with("KeyRevoked"));
+    assert!(dial("the-key-of-the-owner").refused.is_some() && dial("the-next-key-of-the-owner").ready);
+}
+
 #[tokio::test]
 async fn a_late_answer_comes() {
     let ingest = ingest();
@@ -183,7 +221,8 @@ impl Published {
         let stream = Stream::new("hall-a", 7, &IngestConfig { max_bitrate, ..config() }, clock);
         crate::relay::source::Source::expect_greetings(&*stream, 0);
         let address = SocketAddr::new(ADDRESS.parse().unwrap(), 40_000);
-        let ticket = stream.publish(Newcomer { role: Role::Main, address, flash_ver: "test" }).unwrap();
+        let key = RightKey { role: Role::Main, digest: [0; 32] };
+        let ticket = stream.publish(Newcomer { key, address, flash_ver: "test" }).unwrap();
         Self { stream, ticket, clock, sent: 0 }
     }
 

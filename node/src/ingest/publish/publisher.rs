@@ -1,6 +1,7 @@
 //! Who publishes a stream, and what is known of it.
 
 use super::measure::{Excess, Kind, Measure};
+use crate::ingest::keys::{KeyDigest, RightKey};
 use lectern_api::node_status::IngestStream;
 use lectern_media::amf0;
 use lectern_media::codec::{Config, ConfigError};
@@ -19,6 +20,17 @@ const UNREADABLE_MS_MAX: u64 = 10_000;
 
 /// Name of one accepted publish.
 pub type Id = u64;
+
+/// An encoder that wants to publish.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer<'a> {
+    /// What it showed.
+    pub key: RightKey,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// What it calls itself.
+    pub flash_ver: &'a str,
+}
 
 /// What an accepted publisher holds.
 #[derive(Debug)]
@@ -41,6 +53,8 @@ pub enum Dismissal {
 /// The encoder that publishes a stream: its address, its name, and what was measured of it.
 pub(in crate::ingest) struct Publisher {
     id: Id,
+    /// Which key it showed.
+    key: KeyDigest,
     address: SocketAddr,
     encoder: Option<String>,
     since_ms: u64,
@@ -54,14 +68,15 @@ pub(in crate::ingest) struct Publisher {
 }
 
 impl Publisher {
-    pub(in crate::ingest) fn new(address: SocketAddr, flash_ver: &str, now_ms: u64, segment_ms: u64) -> (Self, Ticket) {
+    pub(in crate::ingest) fn new(newcomer: Newcomer<'_>, now_ms: u64, segment_ms: u64) -> (Self, Ticket) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (dismiss, dismissed) = oneshot::channel();
         let publisher = Self {
             id,
-            address,
-            encoder: shown(flash_ver),
+            key: newcomer.key.digest,
+            address: newcomer.address,
+            encoder: shown(newcomer.flash_ver),
             since_ms: now_ms,
             last_ms: now_ms,
             measure: Measure::new(now_ms, segment_ms),
@@ -75,6 +90,11 @@ impl Publisher {
 
     pub(in crate::ingest) fn id(&self) -> Id {
         self.id
+    }
+
+    /// Which key it showed.
+    pub(in crate::ingest) fn key(&self) -> &KeyDigest {
+        &self.key
     }
 
     /// When it was accepted.
@@ -198,6 +218,7 @@ fn shown(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use lectern_media::live::standby::Role;
 
     /// Baseline, 320x180.
     const HEADER: &[u8] = b"\x17\0\0\0\0\x01\x42\xc0\x0b\xff\xe1\x00\x17\x67\x42\xc0\x0b\xda\x05\x06\x7e\x7c\x04\x40\
@@ -208,7 +229,9 @@ mod tests {
 
     #[test]
     fn status_shows_the_video_of_the_open_epoch_and_that_of_the_header_before_there_is_one() {
-        let (mut publisher, _ticket) = Publisher::new(([127, 0, 0, 1], 1).into(), "", 0, 2_000);
+        let key = RightKey { role: Role::Main, digest: [0; 32] };
+        let newcomer = Newcomer { key, address: ([127, 0, 0, 1], 1).into(), flash_ver: "" };
+        let (mut publisher, _ticket) = Publisher::new(newcomer, 0, 2_000);
         publisher.message(0, 0, &Message::read(Track::Video, Bytes::from_static(HEADER))).unwrap();
         let open = TrackSet { video: Some(Bytes::from_static(IN_FORCE)), ..TrackSet::default() };
         for (tracks, codec, size) in [(None, "avc1.42c00b", (320, 180)), (Some(&open), "avc1.42c034", (3_840, 2_160))] {
