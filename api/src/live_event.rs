@@ -134,7 +134,8 @@ pub struct Stream {
 pub struct IngestSpec {
     /// Your own publish keys, in a Secret of this namespace. Data key STREAM, or STREAM.anything for several, or
     /// STREAM.backup for the backup encoder: each value is an accepted key of that stream. Keys can be changed at any
-    /// time; an encoder that publishes with one that is removed is disconnected. Without it the operator generates a key for each stream: kubectl get secret EVENT-STREAM-key.
+    /// time; an encoder that publishes with one that is removed is disconnected. Without it the operator generates a key
+    /// for each stream: kubectl get secret EVENT-STREAM-key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish_keys_secret_ref: Option<SecretRef>,
 

@@ -22,8 +22,9 @@ const ROUNDED_AWAY_US: u64 = 499_000;
 /// and clocks that round to milliseconds, not a longer distance of key frames.
 const FORGIVEN_US: u64 = 100_000;
 
-/// Sound alone of less than this before a picture is no segment of its own: too short to be worth a request.
-const RESUMED_MS_MIN: u64 = 300;
+/// Shorter pieces are no segment of their own: too short to be worth a request. It is what an epoch leaves at its end, and
+/// sound alone before a picture.
+pub const PIECE_MS_MIN: u64 = 300;
 
 /// What the cut depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub fn decide(state: &State, frame: &Frame) -> Cut {
         Track::Audio => !state.has_video,
     };
     // Where pictures come back a player can start with them, and the segments after it end at key frames again.
-    let resumes = frame.track == Track::Video && state.pictureless && lasted_ms >= RESUMED_MS_MIN;
+    let resumes = frame.track == Track::Video && state.pictureless && lasted_ms >= PIECE_MS_MIN;
     if can_start && (resumes || lasted_ms * 10 >= state.segment_ms * 9) {
         return Cut::AtKey;
     }

@@ -9,9 +9,8 @@ use crate::relay::{Closed, End, Epoch, Mark};
 use crate::segment::{Carry, MuxError, Muxer, Profile};
 use crate::track::{Frame, Track, TrackSet};
 use bytes::Bytes;
+use std::ops::AddAssign;
 
-/// A tail shorter than this is dropped at the end of an epoch: too short to be worth a request.
-const TAIL_MS_MIN: u64 = 300;
 /// Where no edge remembers numbers, media sequence numbers count these milliseconds since [`NUMBERS_BEGIN_MS`]: no
 /// segment is that short, so a number is above all that were ever given out.
 const MSN_MS: u64 = 250;
@@ -49,12 +48,14 @@ pub struct Written {
     pub media_ms: u64,
 }
 
-impl Written {
-    /// Both together.
-    pub(super) fn and(self, more: Self) -> Self {
-        Self { bytes: self.bytes + more.bytes, media_ms: self.media_ms + more.media_ms }
+impl AddAssign for Written {
+    fn add_assign(&mut self, more: Self) {
+        self.bytes += more.bytes;
+        self.media_ms += more.media_ms;
     }
+}
 
+impl Written {
     /// What came since `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
@@ -313,7 +314,7 @@ impl OpenEpoch {
     /// Ends the epoch; a tail that is long enough is entered into the ledger.
     pub(super) fn end(mut self, now_ms: u64, ledger: &mut Ledger) -> End {
         let t_ms = self.end_t_ms(now_ms);
-        let worth = t_ms.saturating_sub(self.segment.t_ms) >= TAIL_MS_MIN && self.segment.messages > 0;
+        let worth = t_ms.saturating_sub(self.segment.t_ms) >= cut::PIECE_MS_MIN && self.segment.messages > 0;
         let closed = worth.then(|| self.close(t_ms, ledger).0);
         End { epoch: self.id, t_ms, closed }
     }
@@ -328,7 +329,7 @@ impl OpenEpoch {
         });
         let lasted_us = (t_ms - segment.t_ms) * 1_000;
         let newest = Newest { bytes: digest.length(), lasted_us, pictures: segment.pictures };
-        self.outrun |= variant::outruns(&self.tracks, newest);
+        self.outrun = self.outrun || variant::outruns(&self.tracks, newest);
         let presentation = self.followed(ledger, newest);
         let entry = Entry {
             msn: segment.msn,

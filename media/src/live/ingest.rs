@@ -187,10 +187,11 @@ impl Ingest {
     /// What was muxed since the ingest started, the open segment included. Only grows.
     #[must_use]
     pub fn written(&self) -> Written {
-        match &self.source {
-            Source::Live(epoch) => self.written.and(epoch.written()),
-            Source::Opening(_) | Source::Absent { .. } => self.written,
+        let mut written = self.written;
+        if let Source::Live(epoch) = &self.source {
+            written += epoch.written();
         }
+        written
     }
 
     /// Milliseconds by which the publisher is further ahead of the clock than it was when its epoch opened. The caller
@@ -286,7 +287,7 @@ impl Ingest {
         match source {
             Source::Live(epoch) => {
                 self.epoch_floor_ms = self.epoch_floor_ms.max(epoch.end_ms(now_ms) + 1);
-                self.written = self.written.and(epoch.written());
+                self.written += epoch.written();
                 let end = epoch.end(now_ms, &mut self.ledger);
                 if end.closed.is_some() {
                     self.session.listed(now_ms);

@@ -62,13 +62,14 @@ impl PublishKeys {
             let backup = of == BACKUP || of.strip_prefix(BACKUP).is_some_and(|rest| rest.starts_with('.'));
             let role = if backup { Role::Backup } else { Role::Main };
             let key = trimmed(&content);
-            if key.len() < KEY_BYTES_MIN || key.len() as u64 > KEY_BYTES_MAX {
+            let wrong = match key.len() {
+                0..KEY_BYTES_MIN => Some(format!("shorter than {KEY_BYTES_MIN} bytes")),
+                length if length as u64 > KEY_BYTES_MAX => Some(format!("longer than {KEY_BYTES_MAX} bytes")),
+                _ => None,
+            };
+            if let Some(wrong) = wrong {
                 keys.doubtful.insert(stream.to_owned());
-            }
-            if key.len() < KEY_BYTES_MIN {
-                keys.problems.push(format!("{name}: shorter than {KEY_BYTES_MIN} bytes"));
-            } else if key.len() as u64 > KEY_BYTES_MAX {
-                keys.problems.push(format!("{name}: longer than {KEY_BYTES_MAX} bytes"));
+                keys.problems.push(format!("{name}: {wrong}"));
             } else if let Some(of_stream) = keys.by_stream.get_mut(stream) {
                 of_stream.push((role, digest(key)));
             }

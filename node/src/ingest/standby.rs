@@ -154,13 +154,14 @@ impl Desk {
     ) -> u64 {
         let Some(role) = self.role_of(id) else { return 0 };
         let on_air = self.roles.on_air() == Some(role);
-        let more = if on_air { live.written().since(self.charged) } else { Written::default() };
+        let mut more = Written::default();
+        if on_air {
+            let written = live.written();
+            more = written.since(std::mem::replace(&mut self.charged, written));
+        }
         if let Some(publisher) = self.seat_mut(role).publisher.as_mut() {
             publisher.received(now_ms, received);
             publisher.written(now_ms, more);
-        }
-        if on_air {
-            self.charged = live.written();
         }
         if let Some(dismissal) = self.seat(role).publisher.as_ref().and_then(|p| p.above(now_ms, max_bps)) {
             self.close(live, now_ms, role, dismissal);

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 mod conformance;
 mod counts;
 mod flv;
+mod h2_frames;
 mod holding;
 mod pages;
 mod patience;

@@ -166,9 +166,7 @@ impl Measure {
 
     /// The muxer made this of its media since the last time.
     pub fn written(&mut self, now_ms: u64, more: Written) {
-        let step = self.step(now_ms);
-        step.written.bytes += more.bytes;
-        step.written.media_ms += more.media_ms;
+        self.step(now_ms).written += more;
     }
 
     /// What is above the limit: media above `max_bps` for [`REFUSE_AFTER_MS`]; or the whole connection, or the segments,
@@ -218,8 +216,7 @@ impl Measure {
             total.frames_ms += step.frames_ms;
             total.media_ms += step.media_ms;
             total.received += step.received;
-            total.written.bytes += step.written.bytes;
-            total.written.media_ms += step.written.media_ms;
+            total.written += step.written;
         }
         (self.clock_ms(now_ms).max(total.media_ms), total)
     }

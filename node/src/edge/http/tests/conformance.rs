@@ -1,16 +1,12 @@
 //! HTTP/2 in raw frames against RFC 9113, which the cases cite by section: what a server must refuse, with which code, and
 //! what it must ignore.
 
-use super::patience::frame;
+use super::h2_frames::{HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE, frame};
 use super::*;
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 /// A type that no specification knows.
 const UNKNOWN: u8 = 0xee;
@@ -26,8 +22,7 @@ const COMPRESSION_ERROR: u8 = 9;
 /// A connection on which the preface and `settings` were said, and then `frames`.
 async fn say(rig: &Rig, settings: &[u8], frames: &[u8]) -> Client {
     let mut client = rig.connect().await;
-    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice();
-    client.socket.write_all(&[hello, &frame(SETTINGS, 0, 0, settings), frames].concat()).await.unwrap();
+    client.socket.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, settings), frames].concat()).await.unwrap();
     client
 }
 

@@ -1,23 +1,12 @@
 //! Strangers who are well-formed and patient: what they hold, and for how long.
 
+use super::h2_frames::{HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE, frame};
 use super::*;
 use crate::edge::http::connection::{ANSWER_MS_MAX, IDLE_MS_MAX, WRITE_STALL_MS_MAX};
 use lectern_media::rendition::SegmentKey;
 use std::io::ErrorKind;
 
-/// Frame types (RFC 9113, 6).
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, flags];
-    [head.as_slice(), &stream.to_be_bytes(), payload].concat()
-}
-
-/// An HTTP/2 client that does only what it is told.
+/// An HTTP/2 client that sends the frames that a test asks for, and no other.
 struct Raw {
     socket: TcpStream,
     streams: u32,
@@ -28,7 +17,7 @@ impl Raw {
     async fn connect(rig: &Rig, window: u32) -> Self {
         let mut socket = TcpStream::connect(rig.address).await.unwrap();
         let settings = frame(SETTINGS, 0, 0, &[&[0, 4], window.to_be_bytes().as_slice()].concat());
-        let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings, &frame(SETTINGS, 1, 0, &[])].concat();
+        let hello = [PREFACE, &settings, &frame(SETTINGS, 1, 0, &[])].concat();
         socket.write_all(&hello).await.unwrap();
         Self { socket, streams: 0 }
     }
